@@ -1,0 +1,132 @@
+/**
+ * CBOR, with every option set, and the one byte form of entries and
+ * configurations that disk and wire share. The only import of cbor-x.
+ *
+ * @module
+ */
+import { Decoder } from "cbor-x/decode";
+import { Encoder } from "cbor-x/encode";
+import { parseConfChange, parseConfState } from "./schema.ts";
+import type { ConfChange, ConfState, Entry } from "./core/types.ts";
+
+const OPTIONS = {
+  useRecords: false,
+  mapsAsObjects: true,
+  tagUint8Array: false,
+  variableMapSize: true,
+  int64AsNumber: true,
+} as const;
+
+const encoder = new Encoder(OPTIONS);
+const decoder = new Decoder(OPTIONS);
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Encodes a value as CBOR. The result is never written to again, but may be a
+ * view on a larger buffer that other results share.
+ */
+export function encodeCbor(value: unknown): Uint8Array {
+  return encoder.encode(value);
+}
+
+/**
+ * Decodes CBOR. Byte fields of the result are views on `bytes`: copy what
+ * outlives it (H121).
+ *
+ * @throws {Error} If `bytes` is not one whole CBOR item.
+ */
+export function decodeCbor(bytes: Uint8Array): unknown {
+  return decoder.decode(bytes);
+}
+
+/** A copy of `bytes` that nothing else refers to. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+/** Type codes of entries on disk and wire; never renumbered. */
+export const ENTRY_CODE = { command: 1, noop: 2, confChange: 3 } as const;
+
+/** The bytes of an entry besides type, term and index. */
+export function entryPayload(entry: Entry): Uint8Array {
+  switch (entry.type) {
+    case "command":
+      return entry.data;
+    case "noop":
+      return NO_BYTES;
+    case "confChange":
+      return encodeConfChange(entry.change);
+    default: {
+      const unreachable: never = entry;
+      return unreachable;
+    }
+  }
+}
+
+/**
+ * Rebuilds an entry. Keeps `payload`: it must be the entry's own.
+ *
+ * @throws {Error} If the code is unknown or the payload does not fit it.
+ */
+export function entryFromPayload(
+  code: number,
+  term: number,
+  index: number,
+  payload: Uint8Array,
+): Entry {
+  switch (code) {
+    case ENTRY_CODE.command:
+      return { type: "command", term, index, data: payload };
+    case ENTRY_CODE.noop:
+      if (payload.length > 0) {
+        throw new Error("Cannot decode a noop entry: it has a payload");
+      }
+      return { type: "noop", term, index };
+    case ENTRY_CODE.confChange:
+      return {
+        type: "confChange",
+        term,
+        index,
+        change: decodeConfChange(payload),
+      };
+    default:
+      throw new Error(`Cannot decode an entry: unknown type code ${code}`);
+  }
+}
+
+/** A membership change as bytes: `[transition, [[type, node, address?]…]]`. */
+export function encodeConfChange(change: ConfChange): Uint8Array {
+  return encodeCbor([
+    change.transition,
+    change.steps.map((step) =>
+      step.address === undefined
+        ? [step.type, step.node]
+        : [step.type, step.node, step.address]
+    ),
+  ]);
+}
+
+/** The inverse of {@linkcode encodeConfChange}; checks everything. */
+export function decodeConfChange(bytes: Uint8Array): ConfChange {
+  return parseConfChange(decodeCbor(bytes));
+}
+
+/** A configuration as plain arrays, for CBOR on disk and wire. */
+export function confStateToArray(conf: ConfState): unknown[] {
+  return [
+    conf.voters,
+    conf.votersOutgoing,
+    conf.learners,
+    conf.learnersNext,
+    conf.witnesses,
+    conf.autoLeave,
+    conf.removed,
+    conf.addresses.map(({ id, address }) => [id, address]),
+  ];
+}
+
+/** The inverse of {@linkcode confStateToArray}; checks everything. */
+export function confStateFromArray(value: unknown): ConfState {
+  return parseConfState(value);
+}

@@ -1,0 +1,104 @@
+/**
+ * The limits of the core, in one place, with their relations asserted.
+ *
+ * @module
+ */
+
+/** Settings of one member. All have defaults; see {@linkcode DEFAULT_CONFIG}. */
+export interface CoreConfig {
+  /**
+   * Ticks without contact after which a follower campaigns; each timeout is
+   * drawn uniformly from `[electionTicks, 2 * electionTicks - 1]`.
+   */
+  readonly electionTicks: number;
+  /** Ticks between heartbeats; less than `electionTicks`. */
+  readonly heartbeatTicks: number;
+  /** Ask before raising the term (thesis §9.6). */
+  readonly preVote: boolean;
+  /**
+   * A leader that hears no quorum for an election timeout steps down, and a
+   * follower in contact with its leader ignores candidates (thesis §4.2.3).
+   */
+  readonly checkQuorum: boolean;
+  /** Bytes of entries in one append; one entry always fits. */
+  readonly maxAppendBytes: number;
+  /** Appends with entries in flight per follower. */
+  readonly maxInflightCount: number;
+  /** Bytes of entries in flight per follower; at least `maxAppendBytes`. */
+  readonly maxInflightBytes: number;
+  /** Payload bytes appended but not committed, before proposals are refused. */
+  readonly maxUncommittedBytes: number;
+  /** Bytes of one command. */
+  readonly maxEntryBytes: number;
+  /** Bytes of committed entries handed out in one Ready. */
+  readonly maxCommittedBytes: number;
+  /** Bytes of durable, applied entries kept in memory for slow followers. */
+  readonly maxTailBytes: number;
+  /** Reads waiting for confirmation. */
+  readonly maxPendingReads: number;
+  /** Whether a follower passes proposals on to the leader. */
+  readonly forwardProposals: boolean;
+}
+
+/** The defaults of {@linkcode CoreConfig}. */
+export const DEFAULT_CONFIG: CoreConfig = {
+  electionTicks: 10,
+  heartbeatTicks: 1,
+  preVote: true,
+  checkQuorum: true,
+  maxAppendBytes: 1 << 20,
+  maxInflightCount: 256,
+  maxInflightBytes: 16 << 20,
+  maxUncommittedBytes: 64 << 20,
+  maxEntryBytes: 8 << 20,
+  maxCommittedBytes: 4 << 20,
+  maxTailBytes: 16 << 20,
+  maxPendingReads: 65_536,
+  forwardProposals: true,
+};
+
+const COUNTS = [
+  "electionTicks",
+  "heartbeatTicks",
+  "maxInflightCount",
+  "maxInflightBytes",
+  "maxUncommittedBytes",
+  "maxEntryBytes",
+  "maxPendingReads",
+] as const;
+
+const BYTES_OR_ZERO = [
+  "maxAppendBytes",
+  "maxCommittedBytes",
+  "maxTailBytes",
+] as const;
+
+/**
+ * Fills in defaults and checks the limits and their relations.
+ *
+ * @throws {RangeError} If a value is no safe integer in range, or two
+ * contradict each other.
+ */
+export function resolveConfig(overrides: Partial<CoreConfig>): CoreConfig {
+  const config: CoreConfig = { ...DEFAULT_CONFIG, ...overrides };
+  for (const name of COUNTS) assertAtLeast(name, config[name], 1);
+  for (const name of BYTES_OR_ZERO) assertAtLeast(name, config[name], 0);
+  if (config.heartbeatTicks >= config.electionTicks) {
+    throw new RangeError(
+      `Cannot configure the core: heartbeatTicks is ${config.heartbeatTicks}, wanted less than electionTicks ${config.electionTicks}`,
+    );
+  }
+  if (config.maxInflightBytes < config.maxAppendBytes) {
+    throw new RangeError(
+      `Cannot configure the core: maxInflightBytes is ${config.maxInflightBytes}, wanted at least maxAppendBytes ${config.maxAppendBytes}`,
+    );
+  }
+  return config;
+}
+
+function assertAtLeast(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new RangeError(
+    `Cannot configure the core: ${name} is ${value}, wanted a safe integer of at least ${least}`,
+  );
+}

@@ -1,0 +1,181 @@
+/**
+ * The messages members exchange: one type per RPC of the thesis, a field only
+ * where it means something. The network may lose, duplicate, delay and
+ * reorder every one of them.
+ *
+ * @module
+ */
+import type { Entry, LogIndex, NodeId, SnapshotMeta, Term } from "./types.ts";
+
+/** What every message says. */
+export interface MessageHeader {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  /**
+   * Term of the sender, save that a pre-vote carries the term its sender
+   * would campaign in, and a granted answer to it echoes that. Messages of
+   * clients (`propose`, `readIndex` and their responses) carry 0: they belong
+   * to no term.
+   */
+  readonly term: Term;
+}
+
+/** Asks for a vote (thesis §3.4). */
+export interface RequestVote extends MessageHeader {
+  readonly type: "requestVote";
+  /** Last entry of the candidate's log, for the restriction of §3.6.1. */
+  readonly lastLogIndex: LogIndex;
+  readonly lastLogTerm: Term;
+  /** Set when a leadership transfer caused it; overrides stickiness (§4.2.3). */
+  readonly transfer: boolean;
+}
+
+/** Answers a {@linkcode RequestVote}. */
+export interface RequestVoteResponse extends MessageHeader {
+  readonly type: "requestVoteResponse";
+  readonly reject: boolean;
+}
+
+/** Asks whether a vote would be granted (thesis §9.6). Changes no term. */
+export interface RequestPreVote extends MessageHeader {
+  readonly type: "requestPreVote";
+  readonly lastLogIndex: LogIndex;
+  readonly lastLogTerm: Term;
+}
+
+/** Answers a {@linkcode RequestPreVote}. */
+export interface RequestPreVoteResponse extends MessageHeader {
+  readonly type: "requestPreVoteResponse";
+  readonly reject: boolean;
+}
+
+/** Replicates entries (thesis §3.5); without entries it probes or commits. */
+export interface AppendEntries extends MessageHeader {
+  readonly type: "appendEntries";
+  /** The entry before the first one carried. */
+  readonly prevLogIndex: LogIndex;
+  readonly prevLogTerm: Term;
+  /** The leader's commit index. */
+  readonly commitIndex: LogIndex;
+  /** Contiguous, from `prevLogIndex + 1`; never mutated. */
+  readonly entries: readonly Entry[];
+}
+
+/** Answers an {@linkcode AppendEntries} or {@linkcode InstallSnapshot}. */
+export interface AppendEntriesResponse extends MessageHeader {
+  readonly type: "appendEntriesResponse";
+  readonly reject: boolean;
+  /**
+   * Accepted: the last index proven equal to the leader's. Rejected: the
+   * `prevLogIndex` that did not match.
+   */
+  readonly index: LogIndex;
+  /**
+   * Rejected: the largest index at or below `index` whose term is at most the
+   * leader's `prevLogTerm`; 0 otherwise.
+   */
+  readonly hintIndex: LogIndex;
+  /** Term of `hintIndex` in the follower's log, 0 if unknown. */
+  readonly hintTerm: Term;
+}
+
+/** Keeps followers and tells them what is committed. */
+export interface Heartbeat extends MessageHeader {
+  readonly type: "heartbeat";
+  /** `min(matchIndex, commitIndex)`: never more than the follower has. */
+  readonly commitIndex: LogIndex;
+  /**
+   * The read round this heartbeat confirms (thesis §6.4); 0 for none. A round
+   * is never used twice in a term, so a late answer confirms nothing newer.
+   */
+  readonly round: number;
+}
+
+/** Answers a {@linkcode Heartbeat}. */
+export interface HeartbeatResponse extends MessageHeader {
+  readonly type: "heartbeatResponse";
+  readonly round: number;
+}
+
+/** Replaces the receiver's log and state (thesis §5.3). */
+export interface InstallSnapshot extends MessageHeader {
+  readonly type: "installSnapshot";
+  readonly snapshot: SnapshotMeta;
+}
+
+/** Tells the receiver to campaign at once (thesis §3.10). */
+export interface TimeoutNow extends MessageHeader {
+  readonly type: "timeoutNow";
+}
+
+/** Asks the leader to hand over to `target` (thesis §3.10). */
+export interface TransferLeadership extends MessageHeader {
+  readonly type: "transferLeadership";
+  readonly target: NodeId;
+}
+
+/** Commands that a member forwards to the leader. */
+export interface Propose extends MessageHeader {
+  readonly type: "propose";
+  /**
+   * Correlates the answer; 0 asks for none. Fresh per request of a sender.
+   */
+  readonly ticket: number;
+  readonly commands: readonly Uint8Array[];
+}
+
+/** Why a proposal was not appended; then it never will be. */
+export type DropReason =
+  | "noLeader"
+  | "notMember"
+  | "transferring"
+  | "tooLarge"
+  | "uncommittedLimit"
+  | "changePending"
+  | "forwardingDisabled";
+
+/** Answers a {@linkcode Propose} as soon as the leader took or refused it. */
+export interface ProposeResponse extends MessageHeader {
+  readonly type: "proposeResponse";
+  readonly ticket: number;
+  /**
+   * `null`: the commands are in the leader's log from `index` on, in
+   * `entryTerm`; not yet committed. Else nothing was appended.
+   */
+  readonly dropped: DropReason | null;
+  readonly index: LogIndex;
+  readonly entryTerm: Term;
+}
+
+/** Asks the leader for a read index (thesis §6.4). */
+export interface ReadIndex extends MessageHeader {
+  readonly type: "readIndex";
+  /** Chosen by the asker, fresh for every request and retry. */
+  readonly context: number;
+}
+
+/** Answers a {@linkcode ReadIndex}. */
+export interface ReadIndexResponse extends MessageHeader {
+  readonly type: "readIndexResponse";
+  readonly context: number;
+  /** What must be applied before the read may be served. */
+  readonly index: LogIndex;
+}
+
+/** Every message of the protocol. */
+export type Message =
+  | RequestVote
+  | RequestVoteResponse
+  | RequestPreVote
+  | RequestPreVoteResponse
+  | AppendEntries
+  | AppendEntriesResponse
+  | Heartbeat
+  | HeartbeatResponse
+  | InstallSnapshot
+  | TimeoutNow
+  | TransferLeadership
+  | Propose
+  | ProposeResponse
+  | ReadIndex
+  | ReadIndexResponse;

@@ -1,0 +1,182 @@
+/**
+ * The nouns of the protocol: ids, entries, configurations, durable state.
+ *
+ * @module
+ */
+
+/**
+ * A number that carries a name for the type checker only. Literals and
+ * arithmetic flow in, but a `Term` handed where a `LogIndex` is expected does
+ * not compile.
+ */
+export type Flavor<T, Name extends string> = T & { readonly __flavor?: Name };
+
+/** Identity of a member within its group; never used again after removal. */
+export type NodeId = Flavor<number, "NodeId">;
+/** Identity of a Raft group within a deployment. */
+export type GroupId = Flavor<number, "GroupId">;
+/** A leadership period (thesis §3.3); 0 only before the first election. */
+export type Term = Flavor<number, "Term">;
+/** A position in the log, counted from 1; 0 means "before the log". */
+export type LogIndex = Flavor<number, "LogIndex">;
+
+/** What names an entry for good: two entries with equal ids are equal. */
+export interface EntryId {
+  /** Term of the leader that created the entry. */
+  readonly term: Term;
+  /** Position in the log. */
+  readonly index: LogIndex;
+}
+
+/** A user command, opaque to the core. */
+export interface CommandEntry extends EntryId {
+  readonly type: "command";
+  /** The encoded command; never mutated once it is in an entry. */
+  readonly data: Uint8Array;
+}
+
+/** The empty entry with which a leader opens its term (thesis §6.4, §3.6.2). */
+export interface NoopEntry extends EntryId {
+  readonly type: "noop";
+}
+
+/** A membership change (thesis §4); takes effect when it is applied. */
+export interface ConfChangeEntry extends EntryId {
+  readonly type: "confChange";
+  readonly change: ConfChange;
+}
+
+/** One position of the replicated log. */
+export type Entry = CommandEntry | NoopEntry | ConfChangeEntry;
+
+/** One step of a membership change. */
+export interface ConfChangeStep {
+  readonly type: "addVoter" | "addLearner" | "addWitness" | "remove" | "update";
+  readonly node: NodeId;
+  /** Where the member is reached; kept when absent. */
+  readonly address?: string | undefined;
+}
+
+/**
+ * A membership change. Without steps it leaves a joint configuration
+ * (thesis §4.3).
+ */
+export interface ConfChange {
+  /**
+   * `auto` uses a joint configuration only if more than one step needs it and
+   * leaves it by itself; `implicit` always uses one and leaves by itself;
+   * `explicit` waits for an empty change.
+   */
+  readonly transition: "auto" | "implicit" | "explicit";
+  readonly steps: readonly ConfChangeStep[];
+}
+
+/** Where a member is reached; an attribute, not its identity. */
+export interface MemberAddress {
+  readonly id: NodeId;
+  /** `host:port`. */
+  readonly address: string;
+}
+
+/**
+ * A configuration: who votes, who only listens. Id lists are ascending and
+ * hold no duplicates; `votersOutgoing` is non-empty exactly in a joint
+ * configuration (thesis §4.3).
+ */
+export interface ConfState {
+  readonly voters: readonly NodeId[];
+  readonly votersOutgoing: readonly NodeId[];
+  readonly learners: readonly NodeId[];
+  /** Voters of the outgoing half that become learners on leaving the joint. */
+  readonly learnersNext: readonly NodeId[];
+  /** Those voters that keep no payload and never lead (thesis §11.7.2). */
+  readonly witnesses: readonly NodeId[];
+  /** Whether the leader leaves the joint configuration by itself. */
+  readonly autoLeave: boolean;
+  /** Ids that were removed and are refused for ever. */
+  readonly removed: readonly NodeId[];
+  /** Addresses of the members above, ascending by id. */
+  readonly addresses: readonly MemberAddress[];
+}
+
+/**
+ * What must be durable before any message that depends on it leaves
+ * (thesis §3.8). Term and vote travel together, always.
+ */
+export interface HardState {
+  readonly term: Term;
+  /** Who got this member's vote in `term`; `null` for nobody. */
+  readonly vote: NodeId | null;
+  /** A hint for restart, never proof: may lag behind the true commit index. */
+  readonly commit: LogIndex;
+}
+
+/** The part of the state that is not stored. */
+export interface SoftState {
+  readonly role: Role;
+  /** The leader of the current term, as far as this member knows. */
+  readonly leader: NodeId | null;
+}
+
+/** What a member is in its term. */
+export type Role = "follower" | "preCandidate" | "candidate" | "leader";
+
+/**
+ * Identity of a snapshot: everything up to and including `index` is in it
+ * (thesis §5.1). Index 0 stands for the empty state a group starts from.
+ */
+export interface SnapshotMeta {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** The configuration in force at `index`. */
+  readonly conf: ConfState;
+}
+
+/**
+ * The first index of a term in the log. A list of runs, ascending in both
+ * fields, gives the term of every retained entry without reading any.
+ */
+export interface TermRun {
+  readonly term: Term;
+  readonly firstIndex: LogIndex;
+}
+
+/** A configuration and the entry that made it (0: the bootstrap). */
+export interface AppliedConf {
+  readonly index: LogIndex;
+  readonly conf: ConfState;
+}
+
+/** A configuration without members; the start of every other one. */
+export const EMPTY_CONF: ConfState = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  witnesses: [],
+  autoLeave: false,
+  removed: [],
+  addresses: [],
+};
+
+/** Hard state of a member that has never run. */
+export const INITIAL_HARD_STATE: HardState = { term: 0, vote: null, commit: 0 };
+
+/** Bytes an entry counts for besides its payload: header, term and index. */
+export const ENTRY_OVERHEAD_BYTES = 32;
+
+/** Size of an entry for every byte limit of the core, storage and wire. */
+export function entryBytes(entry: Entry): number {
+  switch (entry.type) {
+    case "command":
+      return ENTRY_OVERHEAD_BYTES + entry.data.length;
+    case "noop":
+      return ENTRY_OVERHEAD_BYTES;
+    case "confChange":
+      return ENTRY_OVERHEAD_BYTES + 48 * (1 + entry.change.steps.length);
+    default: {
+      const unreachable: never = entry;
+      return unreachable;
+    }
+  }
+}

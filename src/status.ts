@@ -1,0 +1,106 @@
+/**
+ * What a member tells about itself: immutable snapshots and events.
+ *
+ * @module
+ */
+import type { RaftErrorCode } from "./errors.ts";
+import type {
+  ConfState,
+  GroupId,
+  LogIndex,
+  NodeId,
+  Role,
+  Term,
+} from "./core/types.ts";
+
+/** How a leader replicates to a follower (thesis §10.2). */
+export type ProgressState = "probe" | "replicate" | "snapshot";
+
+/** One member of a group, as seen by the member that reports it. */
+export interface MemberStatus {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly role: "voter" | "learner" | "witness";
+  /** On a leader: the last index known to be on the member; else `null`. */
+  readonly matchIndex: LogIndex | null;
+  /** On a leader: how it replicates to the member; else `null`. */
+  readonly state: ProgressState | null;
+  /** Milliseconds since a message of this member; `null` if none yet. */
+  readonly lastContactMs: number | null;
+}
+
+/** A member at one instant. */
+export interface GroupStatus {
+  readonly group: GroupId;
+  readonly node: NodeId;
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader: NodeId | null;
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** Everything up to here is on this member's disk. */
+  readonly stableIndex: LogIndex;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly conf: ConfState;
+  readonly members: readonly MemberStatus[];
+  /**
+   * How old stale reads may be: milliseconds since this member last knew that
+   * it was up to date with a leader; 0 on a leader; `null` if never.
+   */
+  readonly staleMs: number | null;
+  /**
+   * Whether this member has applied everything that was committed when it
+   * last heard of a leader, and knows who leads.
+   */
+  readonly ready: boolean;
+  /** Why the member stopped; `null` while it runs. */
+  readonly stopped: StopReason | null;
+}
+
+/** Why a member stopped. */
+export interface StopReason {
+  readonly code: RaftErrorCode;
+  readonly message: string;
+}
+
+/**
+ * Something that happened to a member. A subscriber first gets the current
+ * role, leader and membership, then every change, in order.
+ */
+export type GroupEvent =
+  | {
+    readonly type: "role";
+    readonly role: Role;
+    readonly term: Term;
+  }
+  | {
+    readonly type: "leader";
+    readonly leader: NodeId | null;
+    readonly term: Term;
+  }
+  | {
+    /** This member leads and has applied an entry of its own term. */
+    readonly type: "leading";
+    readonly term: Term;
+  }
+  | {
+    readonly type: "membership";
+    readonly conf: ConfState;
+    readonly index: LogIndex;
+  }
+  | {
+    readonly type: "peer";
+    readonly node: NodeId;
+    readonly state: "connected" | "unreachable" | "rejected";
+    readonly reason: string | null;
+  }
+  | {
+    readonly type: "stopped";
+    readonly reason: StopReason;
+  }
+  | {
+    /** The subscriber was too slow; this many events were left out. */
+    readonly type: "dropped";
+    readonly count: number;
+  };

@@ -1,0 +1,175 @@
+/**
+ * The storage contract: one storage per host, shared by all its groups.
+ *
+ * To be correct, a storage keeps to this list; each point is a case of the
+ * same words in the contract suite (`@balsa/raft/testing`):
+ *
+ * 1. A batch that resolved survives every crash; one that did not resolve is
+ *    there as a whole or as a whole prefix of its group writes, never half an
+ *    entry, and never without the batches before it.
+ * 2. Within one group write, entries replace everything stored from the
+ *    first one's index on; hard state and entries become durable together.
+ * 3. Batches become durable in the order in which `write` was called, also
+ *    when the caller does not wait in between.
+ * 4. A dropped suffix never comes back, not after any crash (H53).
+ * 5. `open` returns what the resolved batches left, entry for entry, with the
+ *    same terms, types and payload bytes.
+ * 6. The storage copies or writes out what it is given before `write`
+ *    returns; what it hands out is the caller's (H121).
+ * 7. After a failed write or flush every later call rejects with
+ *    `storageFailed`: nothing is retried as if it had held (H44).
+ * 8. Damage is an error of code `corrupt` that names file and offset, never
+ *    silence; an unfinished last batch is no damage (H47, H48).
+ * 9. A second opening of the same data rejects with `locked`, one for another
+ *    deployment or node with `identityMismatch`, and neither changes a byte.
+ * 10. `read` returns the stored entries of a range in order, at least one,
+ *     and stops before `maxBytes`.
+ *
+ * @module
+ */
+import type {
+  AppliedConf,
+  Entry,
+  GroupId,
+  HardState,
+  LogIndex,
+  NodeId,
+  SnapshotMeta,
+  Term,
+  TermRun,
+} from "./core/types.ts";
+
+/** Whose data this is. */
+export interface StorageIdentity {
+  /** Name of the deployment; data of another one is refused. */
+  readonly deployment: string;
+}
+
+/** What a storage holds when it is opened. */
+export interface OpenedStorage {
+  /**
+   * Minted when the storage was created, 32 hexadecimal digits: tells a
+   * member's disk from an empty or foreign one under the same id (H80).
+   */
+  readonly incarnation: string;
+  /** Every group ever written and not destroyed. */
+  readonly groups: readonly StoredGroup[];
+  /** What opening had to repair, for the log: a torn tail, its length. */
+  readonly repairs: readonly StorageRepair[];
+}
+
+/** A repair that lost nothing durable. */
+export interface StorageRepair {
+  readonly type: "tornTail";
+  readonly file: string;
+  readonly offset: number;
+  /** Bytes dropped. */
+  readonly bytes: number;
+}
+
+/** What is stored of one group. */
+export interface StoredGroup {
+  readonly group: GroupId;
+  /** The member this data belongs to; starting as another one is refused. */
+  readonly node: NodeId;
+  readonly hardState: HardState;
+  /** What lies below the log; index 0 with the bootstrap configuration. */
+  readonly snapshot: SnapshotMeta;
+  /** The newest configuration written by {@linkcode GroupWrite.conf}. */
+  readonly conf?: AppliedConf | undefined;
+  readonly firstIndex: LogIndex;
+  /** `firstIndex - 1` for an empty log. */
+  readonly lastIndex: LogIndex;
+  /** Term of the entry before `firstIndex`. */
+  readonly prevTerm: Term;
+  readonly termRuns: readonly TermRun[];
+  /** The newest entries, contiguous up to `lastIndex`, bounded in bytes. */
+  readonly tail: readonly Entry[];
+}
+
+/** One group's part of a batch. */
+export interface GroupWrite {
+  readonly group: GroupId;
+  /**
+   * Creates the group: who this member is, and the state it starts from.
+   * Present in the first write of a group and in no other.
+   */
+  readonly create?: {
+    readonly node: NodeId;
+    readonly snapshot: SnapshotMeta;
+  } | undefined;
+  readonly hardState?: HardState | undefined;
+  /** Replaces the log up to its index; its data was stored before. */
+  readonly snapshot?: SnapshotMeta | undefined;
+  /** Contiguous; replaces everything stored from the first index on. */
+  readonly entries: readonly Entry[];
+  /** A configuration that was applied. */
+  readonly conf?: AppliedConf | undefined;
+}
+
+/** Options of {@linkcode Storage.write}. */
+export interface WriteOptions {
+  /**
+   * `false` when no message depends on this batch (only a commit index
+   * moved): it may become durable with the next batch. Default `true`.
+   */
+  readonly sync?: boolean | undefined;
+}
+
+/** Which stored entries to read. */
+export interface ReadRange {
+  readonly group: GroupId;
+  readonly from: LogIndex;
+  /** Inclusive. */
+  readonly through: LogIndex;
+  /** Stop before this many bytes; the first entry is returned anyhow. */
+  readonly maxBytes: number;
+}
+
+/** Takes a snapshot's data, then makes it visible as a whole. */
+export interface SnapshotWriter {
+  /** Appends a chunk; resolves when more may come. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Makes it durable and visible, replacing older ones by the policy. */
+  commit(): Promise<void>;
+  /** Throws it away. Harmless after `commit`. */
+  abort(): Promise<void>;
+}
+
+/** A stored snapshot. */
+export interface SnapshotReader {
+  readonly meta: SnapshotMeta;
+  /** Length of the data in bytes. */
+  readonly bytes: number;
+  /** The data from an offset on, in chunks. */
+  chunks(fromOffset?: number): AsyncIterable<Uint8Array>;
+}
+
+/** Where a host keeps its groups. See the module for the rules. */
+export interface Storage {
+  /**
+   * Takes the lock, checks the identity, recovers. Once, before all else.
+   *
+   * @throws {RaftError} `locked`, `identityMismatch`, `corrupt`,
+   * `unsupportedFormat` or `storageFailed`.
+   */
+  open(identity: StorageIdentity): Promise<OpenedStorage>;
+  /** Writes a batch; resolves once it is durable. Calls may overlap. */
+  write(batch: readonly GroupWrite[], options?: WriteOptions): Promise<void>;
+  /**
+   * Reads entries that `write` was given, flushed or not.
+   *
+   * @throws {RaftError} `compacted` if `from` is gone, `corrupt` if damaged.
+   */
+  read(range: ReadRange): Promise<Entry[]>;
+  /** Drops entries up to and including `through`; at most the snapshot's. */
+  compact(group: GroupId, through: LogIndex): Promise<void>;
+  /** Starts a snapshot of a group. One at a time per group. */
+  snapshotWriter(group: GroupId, meta: SnapshotMeta): Promise<SnapshotWriter>;
+  /** The newest complete snapshot, or `undefined`. */
+  snapshotReader(group: GroupId): Promise<SnapshotReader | undefined>;
+  /** Forgets a group and its data. */
+  destroyGroup(group: GroupId): Promise<void>;
+  /** Waits for what was written, releases the lock. Idempotent. */
+  close(): Promise<void>;
+}

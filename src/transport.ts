@@ -1,0 +1,108 @@
+/**
+ * The transport contract: carries messages between hosts.
+ *
+ * To be correct, a transport keeps to this list; each point is a case of the
+ * same words in the contract suite (`@balsa/raft/testing`):
+ *
+ * 1. Messages may be lost, duplicated, delayed and reordered, but never
+ *    changed, and never handed to a host they were not sent to.
+ * 2. `send` never blocks and never throws for a peer's sake; when the peer's
+ *    queue is full it drops the frame and returns `false`.
+ * 3. `receive` gets the address the sender proved at the handshake (H131).
+ * 4. A peer of another deployment or without a common protocol version is
+ *    refused, reported and harms nobody else (H135).
+ * 5. A malformed or oversized frame closes its connection and nothing else
+ *    (H132, H136).
+ * 6. A peer that comes back is found again within about a second; trying
+ *    costs a bounded, jittered amount (H33).
+ * 7. What is handed to `receive` is the receiver's own: no byte of it changes
+ *    later (H121).
+ * 8. After `close` resolves nothing is delivered, nothing is left running.
+ *
+ * @module
+ */
+import type { Message } from "./core/message.ts";
+import type { GroupId, SnapshotMeta } from "./core/types.ts";
+
+/** A message and the group it belongs to. */
+export interface Envelope {
+  readonly group: GroupId;
+  readonly message: Message;
+}
+
+/** How the connection to a peer stands. */
+export type PeerState =
+  | { readonly type: "connected" }
+  | {
+    /** Tried and failed; tried again with back-off. */
+    readonly type: "unreachable";
+    /** For people: `refused`, `timed out`, … */
+    readonly reason: string;
+    /** The peer's machine answered that nobody listens: its process died. */
+    readonly refused: boolean;
+  }
+  | {
+    /** The peer answered and does not want us: version, deployment, … */
+    readonly type: "rejected";
+    readonly reason: string;
+  };
+
+/** What a transport tells its host. Synchronous; must not throw. */
+export interface TransportHandler {
+  /** A frame arrived from the host at `address`. */
+  receive(address: string, envelopes: readonly Envelope[]): void;
+  /** The connection to `address` changed. */
+  peerState(address: string, state: PeerState): void;
+  /**
+   * Something from outside was refused: a bad frame, a foreign cluster.
+   * `remote` is the socket's address, for the log.
+   */
+  refused(remote: string, code: string, reason: string): void;
+  /** A snapshot arrives; resolves when it is taken whole. */
+  snapshot?(
+    address: string,
+    transfer: SnapshotTransfer,
+  ): Promise<void>;
+}
+
+/** A snapshot on its way in. */
+export interface SnapshotTransfer {
+  readonly group: GroupId;
+  readonly meta: SnapshotMeta;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Who the transport speaks for. */
+export interface TransportIdentity {
+  /** Peers of another deployment are refused. */
+  readonly deployment: string;
+  /** The address under which peers reach this host. */
+  readonly address: string;
+}
+
+/** Carries messages between hosts. See the module for the rules. */
+export interface Transport {
+  /**
+   * Starts to listen and to deliver. Once.
+   *
+   * @throws {RaftError} `unreachable` if the address cannot be listened on.
+   */
+  start(identity: TransportIdentity, handler: TransportHandler): Promise<void>;
+  /**
+   * Queues one frame for the host at `address`, dialling it if need be.
+   * The envelopes must not be changed afterwards.
+   *
+   * @returns Whether the frame was queued; `false` means it was dropped.
+   */
+  send(address: string, envelopes: readonly Envelope[]): boolean;
+  /** Sends a snapshot on a channel of its own; resolves once it is taken. */
+  sendSnapshot(
+    address: string,
+    transfer: SnapshotTransfer,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Forgets a peer: closes its connection, drops its queue. */
+  disconnect(address: string): void;
+  /** Stops everything. Idempotent. */
+  close(): Promise<void>;
+}
