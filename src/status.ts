@@ -20,6 +20,8 @@ export type ProgressState = "probe" | "replicate" | "snapshot";
 export interface MemberStatus {
   readonly id: NodeId;
   readonly address: string;
+  /** Where its clients reach it (`host:port`), once it has said so. */
+  readonly clientAddress: string | null;
   readonly role: "voter" | "learner" | "witness";
   /** On a leader: the last index known to be on the member; else `null`. */
   readonly matchIndex: LogIndex | null;

@@ -32,7 +32,11 @@ export interface Envelope {
 
 /** How the connection to a peer stands. */
 export type PeerState =
-  | { readonly type: "connected" }
+  | {
+    readonly type: "connected";
+    /** Where the peer's clients reach it, if it says so at the handshake. */
+    readonly clientAddress: string | null;
+  }
   | {
     /** Tried and failed; tried again with back-off. */
     readonly type: "unreachable";
@@ -78,6 +82,8 @@ export interface TransportIdentity {
   readonly deployment: string;
   /** The address under which peers reach this host. */
   readonly address: string;
+  /** Told to peers at the handshake, so that they can redirect clients. */
+  readonly clientAddress?: string | undefined;
 }
 
 /** Carries messages between hosts. See the module for the rules. */
