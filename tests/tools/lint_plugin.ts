@@ -51,6 +51,7 @@ const plugin: Deno.lint.Plugin = {
     "error-message": { create: errorMessage },
     "max-file-lines": { create: fileLines },
     "max-function-lines": { create: functionLines },
+    "no-boolean-argument": { create: noBooleanArgument },
     "no-console-in-library": { create: noConsoleInLibrary },
     "no-top-level-await-in-library": { create: noTopLevelAwaitInLibrary },
     "no-ts-private": { create: noTsPrivate },
@@ -141,6 +142,31 @@ function functionLines(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
     ArrowFunctionExpression: check,
     FunctionDeclaration: check,
     FunctionExpression: check,
+  };
+}
+
+/**
+ * `no-boolean-literal-for-arguments`, but only for functions of our own: how
+ * `setNoDelay(true)` is called is the platform's affair.
+ */
+function noBooleanArgument(
+  context: Deno.lint.RuleContext,
+): Deno.lint.LintVisitor {
+  if (!isLibrary(context)) return {};
+  return {
+    CallExpression(node) {
+      const { callee } = node;
+      const isOurs = callee.type === "Identifier" ||
+        callee.type === "MemberExpression" &&
+          callee.object.type === "ThisExpression";
+      if (!isOurs) return;
+      for (const argument of node.arguments) {
+        if (argument.type !== "Literal") continue;
+        if (typeof argument.value !== "boolean") continue;
+        const message = "A bare boolean does not say what it means: name it";
+        context.report({ node: argument, message });
+      }
+    },
   };
 }
 

@@ -135,6 +135,22 @@ describe("max-function-lines", () => {
   });
 });
 
+describe("no-boolean-argument", () => {
+  it("refuses bare booleans for functions of our own", () => {
+    const source = "send(frame, true); class A { m() { this.#run(false); } }";
+    assertEquals(broken("src/host/x.ts", source), [
+      "balsa/no-boolean-argument",
+      "balsa/no-boolean-argument",
+    ]);
+  });
+
+  it("accepts named ones, the platform's, and any in tests", () => {
+    const source = "send(frame, { urgent: true }); view.getUint32(0, true);";
+    assertEquals(broken("src/host/x.ts", source), []);
+    assertEquals(broken("tests/x.ts", "assertEquals(x, true);"), []);
+  });
+});
+
 describe("no-console-in-library", () => {
   for (const file of ["mod.ts", "src/host/x.ts", "storage/x.ts"]) {
     it(`refuses console in ${file}`, () => {
