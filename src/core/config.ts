@@ -38,6 +38,11 @@ export interface CoreConfig {
   readonly maxPendingReads: number;
   /** Whether a follower passes proposals on to the leader. */
   readonly forwardProposals: boolean;
+  /**
+   * Whether a leader steps down when it applies its own removal or demotion
+   * (thesis §4.2.2).
+   */
+  readonly stepDownOnRemoval: boolean;
 }
 
 /** The defaults of {@linkcode CoreConfig}. */
@@ -55,6 +60,7 @@ export const DEFAULT_CONFIG: CoreConfig = {
   maxTailBytes: 16 << 20,
   maxPendingReads: 65_536,
   forwardProposals: true,
+  stepDownOnRemoval: true,
 };
 
 const COUNTS = [

@@ -127,6 +127,7 @@ export interface Propose extends MessageHeader {
 /** Why a proposal was not appended; then it never will be. */
 export type DropReason =
   | "noLeader"
+  | "notLeader"
   | "notMember"
   | "transferring"
   | "tooLarge"

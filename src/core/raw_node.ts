@@ -1,29 +1,44 @@
 /**
- * The face of the core. (Being written; the signatures are settled.)
+ * The face of the core: messages, ticks and proposals go in, Readys come out.
  *
  * @module
  */
-import type { CoreConfig } from "./config.ts";
+import { checkRaft } from "./check.ts";
+import { timeoutCampaign } from "./election.ts";
+import {
+  applyConfChange,
+  maybeLeaveJoint,
+  proposeChange,
+} from "./membership.ts";
 import type { DropReason, Message } from "./message.ts";
-import type { Load, Ready, RestoredState } from "./ready.ts";
+import { appendProposal } from "./proposals.ts";
+import { Raft, type RaftOptions } from "./raft.ts";
+import { takeRead } from "./reads.ts";
+import type { Load, Ready } from "./ready.ts";
+import {
+  acknowledgeOwn,
+  handleLoaded,
+  handleLoadFailed,
+} from "./replication.ts";
+import { type CoreStatus, statusOf } from "./status.ts";
+import { step, type StepResult } from "./step.ts";
+import { tick } from "./tick.ts";
 import type {
   ConfChange,
   ConfState,
   Entry,
+  EntryId,
+  HardState,
   LogIndex,
   NodeId,
   Role,
+  SnapshotMeta,
+  SoftState,
   Term,
 } from "./types.ts";
 
 /** What a node is made of. */
-export interface RawNodeOptions {
-  readonly id: NodeId;
-  readonly config?: Partial<CoreConfig> | undefined;
-  readonly restored: RestoredState;
-  /** A seeded generator: uniform in [0, 1). */
-  readonly random: () => number;
-}
+export type RawNodeOptions = RaftOptions;
 
 /** What became of a proposal at this node. */
 export type ProposeOutcome =
@@ -44,93 +59,368 @@ export type ProposeOutcome =
     readonly reason: DropReason;
   };
 
-/** An answer to a forwarded proposal (see {@linkcode RawNode.takeAnswers}). */
+/** An answer to a forwarded proposal. */
 export interface ProposeAnswer {
+  /** The ticket given to `propose`. */
   readonly ticket: number;
   readonly outcome: Exclude<ProposeOutcome, { type: "forwarded" }>;
 }
 
-/** How a message was taken. */
-export type StepResult = "accepted" | "unknownPeer" | "proposalDropped";
-
-/** Leader's view of a follower. */
-export interface ProgressStatus {
-  readonly id: NodeId;
-  readonly state: "probe" | "replicate" | "snapshot";
-  readonly matchIndex: LogIndex;
-  readonly nextIndex: LogIndex;
-  readonly pendingSnapshotIndex: LogIndex;
-  readonly inflightCount: number;
-  readonly recentActive: boolean;
-  readonly paused: boolean;
-  readonly learner: boolean;
+/** Messages to ourselves that wait for the write they went out with. */
+interface OwnMessages {
+  readonly number: number;
+  readonly messages: readonly Message[];
 }
 
-/** Everything an observer may ask. */
-export interface CoreStatus {
-  readonly id: NodeId;
-  readonly role: Role;
-  readonly term: Term;
-  readonly vote: NodeId | null;
-  readonly leader: NodeId | null;
-  readonly transferTarget: NodeId | null;
-  readonly firstIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-  readonly lastTerm: Term;
-  readonly stableIndex: LogIndex;
-  readonly commitIndex: LogIndex;
-  readonly appliedIndex: LogIndex;
-  readonly uncommittedBytes: number;
-  readonly conf: ConfState;
-  /** Empty unless leader; ascending by id. */
-  readonly progress: readonly ProgressStatus[];
-}
+/**
+ * The deterministic core of one member. Every call is synchronous; a call
+ * that refuses changes nothing. See {@linkcode Ready} for the caller's duties.
+ */
+export class RawNode {
+  readonly #raft: Raft;
+  /** Number of the last Ready. */
+  #number = 0;
+  /** Number of the last Ready whose write is durable. */
+  #persisted = 0;
+  /** What the last Ready told to store. */
+  #hardState: HardState;
+  /** What the last Ready told of role and leader. */
+  #softState: SoftState;
+  /** Own votes, ascending in number. */
+  #own: OwnMessages[] = [];
 
-/** The deterministic core of one member. */
-export declare class RawNode {
-  constructor(options: RawNodeOptions);
-  readonly id: NodeId;
-  // cheap getters, for hot paths
-  get role(): Role;
-  get term(): Term;
-  get leader(): NodeId | null;
-  get commitIndex(): LogIndex;
-  get appliedIndex(): LogIndex;
-  get lastIndex(): LogIndex;
-  get stableIndex(): LogIndex;
-  get conf(): ConfState;
-  /** One tick; `nowMs` is a monotonic reading. */
-  tick(nowMs?: number): void;
-  step(message: Message): StepResult;
-  campaign(): void;
-  /** Ticket 0: no answer wanted when forwarded. */
-  propose(commands: readonly Uint8Array[], ticket?: number): ProposeOutcome;
-  proposeConfChange(change: ConfChange): ProposeOutcome;
-  applyConfChange(change: ConfChange): ConfState;
   /**
-   * `pending`: a ReadState with this context follows, or the leader changes
-   * first and it never comes. `dropped`: no leader is known, or too many wait.
+   * Starts a member from what is stored.
+   *
+   * @throws {RangeError} If a limit is out of range.
+   * @throws {InvariantError} If the stored state contradicts itself.
    */
-  readIndex(context: number): "pending" | "dropped";
-  transferLeadership(to: NodeId): void;
-  forgetLeader(): void;
-  reportUnreachable(peer: NodeId): void;
-  reportSnapshot(peer: NodeId, ok: boolean): void;
-  hasReady(): boolean;
-  /** Also takes it: what it hands out is not handed out again. */
-  ready(): Ready;
-  /** The write of this Ready, and so of all before it, is durable. */
-  persisted(number: number): void;
-  /** Everything up to here was applied. */
-  applied(index: LogIndex): void;
-  entriesLoaded(load: Load, entries: readonly Entry[]): void;
-  /** The own log cannot be read; a leader steps down (H42). */
-  loadFailed(load: Load): void;
-  /** Answers to forwarded proposals that arrived since the last call. */
-  takeAnswers(): ProposeAnswer[];
-  status(): CoreStatus;
-  /** Verifies every invariant in O(n). @throws {InvariantError} */
-  check(): void;
-  /** Term of an entry of the retained log; `undefined` outside of it. */
-  termAt(index: LogIndex): Term | undefined;
+  constructor(options: RawNodeOptions) {
+    this.#raft = new Raft(options);
+    this.#hardState = this.#raft.hardState;
+    this.#softState = this.#currentSoftState();
+  }
+
+  /** Identity of this member. */
+  get id(): NodeId {
+    return this.#raft.id;
+  }
+  /** What this member is in its term. */
+  get role(): Role {
+    return this.#raft.role;
+  }
+  /** The current term. */
+  get term(): Term {
+    return this.#raft.term;
+  }
+  /** The leader of the term, if known. */
+  get leader(): NodeId | null {
+    return this.#raft.leader;
+  }
+  /** Highest index known to be committed. */
+  get commitIndex(): LogIndex {
+    return this.#raft.log.commitIndex;
+  }
+  /** Highest index reported by {@linkcode applied}. */
+  get appliedIndex(): LogIndex {
+    return this.#raft.log.appliedIndex;
+  }
+  /** Last index of the log. */
+  get lastIndex(): LogIndex {
+    return this.#raft.log.lastIndex;
+  }
+  /** Last index that is durable here. */
+  get stableIndex(): LogIndex {
+    return this.#raft.log.stableIndex;
+  }
+  /** The configuration in force. */
+  get conf(): ConfState {
+    return this.#raft.tracker.conf;
+  }
+  /** Whether the leader has committed an entry of its own term. */
+  get committedInTerm(): boolean {
+    return this.#raft.committedInTerm;
+  }
+
+  /** One tick passes. */
+  tick(): void {
+    tick(this.#raft);
+  }
+
+  /** Takes a message of another member. */
+  step(message: Message): StepResult {
+    return step(this.#raft, message);
+  }
+
+  /** Campaigns now, if this member may; by pre-vote if that is on. */
+  campaign(): void {
+    timeoutCampaign(this.#raft);
+  }
+
+  /**
+   * Proposes commands, all or none. The arrays must not be changed afterwards.
+   *
+   * @param ticket Names the answer when the proposal is forwarded; 0 asks for
+   * none. Fresh for every call.
+   */
+  propose(commands: readonly Uint8Array[], ticket = 0): ProposeOutcome {
+    const raft = this.#raft;
+    if (raft.role === "leader") {
+      return outcomeOf(appendProposal(raft, commands));
+    }
+    const { leader } = raft;
+    if (raft.role !== "follower" || leader === null) {
+      return { type: "dropped", reason: "noLeader" };
+    }
+    if (!raft.config.forwardProposals) {
+      return { type: "dropped", reason: "forwardingDisabled" };
+    }
+    raft.send({
+      type: "propose",
+      from: raft.id,
+      to: leader,
+      term: 0,
+      ticket,
+      commands,
+    });
+    return { type: "forwarded", to: leader };
+  }
+
+  /** Proposes a membership change; only a leader takes one. */
+  proposeConfChange(change: ConfChange): ProposeOutcome {
+    return outcomeOf(proposeChange(this.#raft, change));
+  }
+
+  /**
+   * Puts a committed membership change into force. Called for each such entry
+   * when it is applied, before `applied`.
+   *
+   * @throws {InvariantError} If the change does not fit the configuration.
+   */
+  applyConfChange(change: ConfChange): ConfState {
+    return applyConfChange(this.#raft, change);
+  }
+
+  /**
+   * Asks for the index a linearizable read has to wait for (thesis §6.4).
+   *
+   * @param context Names the answer; fresh for every call, retries too (H96).
+   * @returns `pending`: a `ReadState` follows, unless leadership changes
+   * first. `dropped`: no leader is known, or too many reads wait.
+   */
+  readIndex(context: number): "pending" | "dropped" {
+    const raft = this.#raft;
+    if (raft.role === "leader") {
+      return takeRead(raft, { from: raft.id, context }) ? "pending" : "dropped";
+    }
+    if (raft.leader === null) return "dropped";
+    raft.send({
+      type: "readIndex",
+      from: raft.id,
+      to: raft.leader,
+      term: 0,
+      context,
+    });
+    return "pending";
+  }
+
+  /** Asks for the leadership to go to a voter (thesis §3.10). */
+  transferLeadership(to: NodeId): void {
+    const { id, term } = this.#raft;
+    step(this.#raft, {
+      type: "transferLeadership",
+      from: id,
+      to: id,
+      term,
+      target: to,
+    });
+  }
+
+  /** A follower forgets who leads, and so hears candidates again. */
+  forgetLeader(): void {
+    if (this.#raft.role === "follower") this.#raft.leader = null;
+  }
+
+  /** Messages to a member are being lost: stop streaming to it. */
+  reportUnreachable(peer: NodeId): void {
+    const progress = this.#raft.tracker.progress.get(peer);
+    if (this.#raft.role !== "leader" || progress === undefined) return;
+    if (progress.state === "replicate") progress.becomeProbe();
+  }
+
+  /** How sending a snapshot to a member ended. */
+  reportSnapshot(peer: NodeId, ok: boolean): void {
+    const progress = this.#raft.tracker.progress.get(peer);
+    if (this.#raft.role !== "leader" || progress?.state !== "snapshot") return;
+    if (!ok) progress.pendingSnapshotIndex = 0;
+    progress.becomeProbe();
+    // Wait for an answer, or for the next heartbeat's, before going on.
+    progress.flowPaused = true;
+  }
+
+  /** A newer own snapshot is durable: entries up to `through` may go. */
+  compact(snapshot: SnapshotMeta, through: LogIndex): void {
+    this.#raft.log.compact(snapshot, through);
+  }
+
+  /** Whether {@linkcode ready} has something to hand out. */
+  hasReady(): boolean {
+    const raft = this.#raft;
+    const { log } = raft;
+    return raft.messages.length > 0 || raft.messagesAfterPersist.length > 0 ||
+      log.hasUnwritten || log.hasCommitted || log.needsApplyLoad ||
+      raft.readStates.length > 0 || raft.loads.length > 0 ||
+      this.#hardStateChanged() || this.#softStateChanged();
+  }
+
+  /** Takes the work of a turn: nothing in it is handed out again. */
+  ready(): Ready {
+    const raft = this.#raft;
+    const { log } = raft;
+    const number = ++this.#number;
+    const before = this.#hardState;
+    const hardState = this.#hardStateChanged() ? raft.hardState : undefined;
+    if (hardState !== undefined) this.#hardState = hardState;
+    const softState = this.#softStateChanged()
+      ? this.#currentSoftState()
+      : undefined;
+    if (softState !== undefined) this.#softState = softState;
+    const snapshot = log.pendingSnapshot;
+    log.pendingSnapshot = undefined;
+    const entries = log.takeUnwritten(number);
+    if (log.needsApplyLoad) {
+      raft.loads.push(log.takeApplyLoad(raft.newLoadId()));
+    }
+    const ready: Ready = {
+      number,
+      hardState,
+      snapshot,
+      entries,
+      mustSync: entries.length > 0 || snapshot !== undefined ||
+        (hardState !== undefined &&
+          (hardState.term !== before.term || hardState.vote !== before.vote)),
+      messages: raft.messages,
+      messagesAfterPersist: this.#splitOwn(number),
+      committedEntries: log.takeCommitted(),
+      readStates: raft.readStates,
+      loads: raft.loads,
+      softState,
+    };
+    raft.messages = [];
+    raft.messagesAfterPersist = [];
+    raft.readStates = [];
+    raft.loads = [];
+    return ready;
+  }
+
+  /**
+   * The write of this Ready, and of all before it, is durable. Its
+   * `messagesAfterPersist` may leave; own votes and entries count now.
+   *
+   * @throws {RangeError} If no such Ready was handed out.
+   */
+  persisted(number: number): void {
+    if (number > this.#number) {
+      throw new RangeError(
+        `Cannot take Ready ${number} as persisted: the last one is ${this.#number}`,
+      );
+    }
+    if (number <= this.#persisted) return;
+    this.#persisted = number;
+    const raft = this.#raft;
+    raft.log.persisted(number);
+    while ((this.#own[0]?.number ?? Infinity) <= number) {
+      for (const message of this.#own.shift()?.messages ?? []) {
+        step(raft, message);
+      }
+    }
+    if (raft.role === "leader") acknowledgeOwn(raft);
+  }
+
+  /** Everything up to `index` was applied. */
+  applied(index: LogIndex): void {
+    this.#raft.log.applied(index);
+    maybeLeaveJoint(this.#raft);
+  }
+
+  /**
+   * Entries asked for by a {@linkcode Load} were read.
+   *
+   * @throws {InvariantError} If they are not the entries of the log (H60).
+   */
+  entriesLoaded(load: Load, entries: readonly Entry[]): void {
+    handleLoaded(this.#raft, load, entries);
+  }
+
+  /** The own log cannot be read: a leader steps down (H42). */
+  loadFailed(load: Load): void {
+    handleLoadFailed(this.#raft, load);
+  }
+
+  /** Takes the answers to forwarded proposals that have arrived. */
+  takeAnswers(): ProposeAnswer[] {
+    const { answers } = this.#raft;
+    if (answers.length === 0) return [];
+    this.#raft.answers = [];
+    return answers.map(({ ticket, dropped, index, entryTerm }) => ({
+      ticket,
+      outcome: dropped === null
+        ? { type: "appended", term: entryTerm, index }
+        : { type: "dropped", reason: dropped },
+    }));
+  }
+
+  /** Everything an observer may ask; O(members). */
+  status(): CoreStatus {
+    return statusOf(this.#raft);
+  }
+
+  /** Term of a retained entry; `undefined` outside of the log. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#raft.log.runs.termAt(index);
+  }
+
+  /**
+   * Verifies every invariant in O(n); for tests and the simulator.
+   *
+   * @throws {InvariantError} If one is broken.
+   */
+  check(): void {
+    checkRaft(this.#raft);
+  }
+
+  /** Keeps own answers back; gives what goes to others. */
+  #splitOwn(number: number): readonly Message[] {
+    const { id, messagesAfterPersist } = this.#raft;
+    if (!messagesAfterPersist.some((message) => message.to === id)) {
+      return messagesAfterPersist;
+    }
+    this.#own.push({
+      number,
+      messages: messagesAfterPersist.filter(({ to }) => to === id),
+    });
+    return messagesAfterPersist.filter(({ to }) => to !== id);
+  }
+
+  #hardStateChanged(): boolean {
+    const { term, vote, log } = this.#raft;
+    const last = this.#hardState;
+    return last.term !== term || last.vote !== vote ||
+      last.commit !== log.commitIndex;
+  }
+
+  #softStateChanged(): boolean {
+    const { role, leader } = this.#raft;
+    return this.#softState.role !== role || this.#softState.leader !== leader;
+  }
+
+  #currentSoftState(): SoftState {
+    return { role: this.#raft.role, leader: this.#raft.leader };
+  }
+}
+
+function outcomeOf(result: EntryId | DropReason): ProposeOutcome {
+  return typeof result === "string"
+    ? { type: "dropped", reason: result }
+    : { type: "appended", term: result.term, index: result.index };
 }

@@ -1,0 +1,99 @@
+/**
+ * The invariants of one member, all of them, in O(n).
+ *
+ * @module
+ */
+import { assertInvariant } from "./invariant.ts";
+import { payloadBytes, type Raft } from "./raft.ts";
+import { allMembers } from "./tracker.ts";
+
+/**
+ * Verifies a member.
+ *
+ * @throws {InvariantError} Naming what does not hold.
+ */
+export function checkRaft(raft: Raft): void {
+  raft.log.check();
+  checkRole(raft);
+  checkTail(raft);
+  checkTracker(raft);
+  if (raft.role === "leader") checkLeader(raft);
+}
+
+function checkRole(raft: Raft): void {
+  const { role, leader, id, vote } = raft;
+  assertInvariant(
+    (role === "leader") === (leader === id),
+    `a ${role} says that ${leader} leads`,
+  );
+  assertInvariant(
+    role === "leader" || role === "follower" || leader === null,
+    `a ${role} says that ${leader} leads`,
+  );
+  assertInvariant(
+    (role !== "leader" && role !== "candidate") || vote === id,
+    `a ${role} voted for ${vote}`,
+  );
+  assertInvariant(
+    raft.log.lastId.term <= raft.term,
+    `the log ends in term ${raft.log.lastId.term} above ${raft.term}`,
+  );
+  assertInvariant(
+    role === "leader" ||
+      (raft.transferTarget === null && raft.readOnly.count === 0 &&
+        raft.uncommittedBytes === 0),
+    `a ${role} keeps state of a leader`,
+  );
+}
+
+function checkTail(raft: Raft): void {
+  const { tail, runs } = raft.log;
+  for (let i = tail.firstIndex; i <= tail.lastIndex; i++) {
+    const entry = tail.at(i);
+    assertInvariant(
+      entry?.index === i && entry.term === runs.termAt(i),
+      `the tail holds entry ${entry?.index} of term ${entry?.term} at ${i}`,
+    );
+  }
+}
+
+function checkTracker(raft: Raft): void {
+  const { tracker } = raft;
+  const members = allMembers(tracker.conf);
+  assertInvariant(
+    members.length === tracker.progress.size &&
+      members.every((id) => tracker.progress.has(id)),
+    "progress records do not fit the configuration",
+  );
+}
+
+function checkLeader(raft: Raft): void {
+  const { log, tracker } = raft;
+  for (const [id, progress] of tracker.progress) {
+    const { state, matchIndex, nextIndex } = progress;
+    assertInvariant(
+      matchIndex < nextIndex && nextIndex <= log.lastIndex + 1 ||
+        state === "snapshot",
+      `progress of ${id}: match ${matchIndex}, next ${nextIndex}, last ${log.lastIndex}`,
+    );
+    assertInvariant(
+      state === "replicate" ||
+        (progress.inflights.count === 0 && progress.inflights.bytes === 0),
+      `progress of ${id}: window in use while in ${state}`,
+    );
+  }
+  const own = tracker.progress.get(raft.id);
+  assertInvariant(
+    own === undefined || own.matchIndex <= log.stableIndex,
+    `the leader counts ${own?.matchIndex}, durable is ${log.stableIndex}`,
+  );
+  let bytes = 0;
+  const from = Math.max(log.commitIndex + 1, raft.uncommittedFrom);
+  for (let i = from; i <= log.lastIndex; i++) {
+    bytes += payloadBytes(log.tail.at(i));
+  }
+  assertInvariant(
+    bytes === raft.uncommittedBytes,
+    `uncommitted bytes counted ${raft.uncommittedBytes}, are ${bytes}`,
+  );
+}

@@ -1,0 +1,163 @@
+/**
+ * What a leader knows of one follower's log.
+ *
+ * @module
+ */
+import { Inflights } from "./inflights.ts";
+import { assertInvariant } from "./invariant.ts";
+import type { LogIndex } from "./types.ts";
+
+/** See {@linkcode Progress.state}. */
+export type ProgressState = "probe" | "replicate" | "snapshot";
+
+/** Limits of the window, and whether the follower is a learner. */
+export interface ProgressOptions {
+  readonly matchIndex: LogIndex;
+  readonly nextIndex: LogIndex;
+  readonly maxInflightCount: number;
+  readonly maxInflightBytes: number;
+  readonly learner: boolean;
+}
+
+/**
+ * A leader's view of one member. Holds always: `matchIndex < nextIndex`;
+ * `matchIndex` never decreases within a term (H26); the window is empty
+ * unless the state is `replicate` (H32).
+ */
+export class Progress {
+  /** Last index known to be durable on the member and equal to ours. */
+  matchIndex: LogIndex;
+  /**
+   * First index to send. Probe: a guess. Replicate: behind everything sent.
+   * Snapshot: `pendingSnapshotIndex + 1`.
+   */
+  nextIndex: LogIndex;
+  /**
+   * `probe`: one append per heartbeat until its answer tells where to go on;
+   * `replicate`: appends are sent as entries come; `snapshot`: none are sent
+   * while a snapshot is on its way.
+   */
+  state: ProgressState = "probe";
+  /** Index of the snapshot on its way; 0 unless the state is `snapshot`. */
+  pendingSnapshotIndex: LogIndex = 0;
+  /** Whether the member was heard of since the last check of the quorum. */
+  recentActive = false;
+  /**
+   * Whether to wait for an answer before sending more: a probe is on its way,
+   * or the window is full. Heartbeat answers clear it (H32).
+   */
+  flowPaused = false;
+  /** Appends on their way. */
+  readonly inflights: Inflights;
+  /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
+  sentCommit: LogIndex = 0;
+  /** Learners do not count in quorums. */
+  learner: boolean;
+  /** The load under way for this member, 0 for none. */
+  loadId = 0;
+
+  constructor(options: ProgressOptions) {
+    this.matchIndex = options.matchIndex;
+    this.nextIndex = options.nextIndex;
+    this.learner = options.learner;
+    this.inflights = new Inflights(
+      options.maxInflightCount,
+      options.maxInflightBytes,
+    );
+  }
+
+  /** Whether no append may be sent now. */
+  get paused(): boolean {
+    return this.state === "snapshot" || this.flowPaused;
+  }
+
+  /** Starts to probe behind what is known to match, or behind a snapshot. */
+  becomeProbe(): void {
+    const next = Math.max(this.matchIndex, this.pendingSnapshotIndex) + 1;
+    this.#reset("probe");
+    this.nextIndex = next;
+    this.sentCommit = Math.min(this.sentCommit, next - 1);
+  }
+
+  /** Starts to stream behind what is known to match. */
+  becomeReplicate(): void {
+    this.#reset("replicate");
+    this.nextIndex = this.matchIndex + 1;
+  }
+
+  /** Waits for a snapshot to be taken. */
+  becomeSnapshot(index: LogIndex): void {
+    this.#reset("snapshot");
+    this.pendingSnapshotIndex = index;
+    this.nextIndex = index + 1;
+    this.sentCommit = index;
+  }
+
+  /**
+   * Takes an acknowledgement of everything up to `index`.
+   *
+   * @returns Whether it told something new; a late one does not.
+   */
+  maybeUpdate(index: LogIndex): boolean {
+    if (index <= this.matchIndex) return false;
+    this.matchIndex = index;
+    this.nextIndex = Math.max(this.nextIndex, index + 1);
+    this.flowPaused = false;
+    return true;
+  }
+
+  /**
+   * Takes a rejection of an append whose previous index was `rejected`; the
+   * follower may match at `hint`.
+   *
+   * @returns Whether it belongs to the append in question; one that is late
+   * changes nothing (H26).
+   */
+  maybeDecrement(rejected: LogIndex, hint: LogIndex): boolean {
+    if (this.state === "replicate") {
+      if (rejected <= this.matchIndex) return false;
+      this.nextIndex = this.matchIndex + 1;
+      this.sentCommit = Math.min(this.sentCommit, this.nextIndex - 1);
+      return true;
+    }
+    if (this.nextIndex - 1 !== rejected) return false;
+    this.nextIndex = Math.max(
+      Math.min(rejected, hint + 1),
+      this.matchIndex + 1,
+    );
+    this.sentCommit = Math.min(this.sentCommit, this.nextIndex - 1);
+    this.flowPaused = false;
+    return true;
+  }
+
+  /** Notes that an append with this many entries and bytes was sent. */
+  sentEntries(count: number, bytes: number): void {
+    if (this.state === "replicate") {
+      if (count > 0) {
+        this.nextIndex += count;
+        this.inflights.add(this.nextIndex - 1, bytes);
+      }
+      this.flowPaused = this.inflights.full;
+      return;
+    }
+    assertInvariant(this.state === "probe", "append sent during a snapshot");
+    if (count > 0) this.flowPaused = true;
+  }
+
+  /**
+   * Whether an append is worth sending for the commit index alone: the
+   * follower may not know it yet, and would learn more of it.
+   */
+  canBumpCommit(commitIndex: LogIndex): boolean {
+    return commitIndex > this.sentCommit &&
+      this.sentCommit < this.nextIndex - 1;
+  }
+
+  #reset(state: ProgressState): void {
+    this.flowPaused = false;
+    this.pendingSnapshotIndex = 0;
+    this.state = state;
+    this.inflights.reset();
+    this.loadId = 0;
+  }
+}

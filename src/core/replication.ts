@@ -1,0 +1,250 @@
+/**
+ * The leader's side of replication (thesis §3.5, §10.2.1).
+ *
+ * @module
+ */
+import type { AppendEntriesResponse, HeartbeatResponse } from "./message.ts";
+import type { Progress } from "./progress.ts";
+import type { Raft } from "./raft.ts";
+import { confirmReads, releaseHeldReads } from "./reads.ts";
+import type { Load } from "./ready.ts";
+import { type Entry, entryBytes, type NodeId } from "./types.ts";
+
+/** Sends to everybody what they lack, or at least the commit index. */
+export function broadcastAppend(raft: Raft): void {
+  for (const id of raft.tracker.members) {
+    if (id !== raft.id) maybeSendAppend(raft, id, "always");
+  }
+}
+
+/**
+ * Sends one append to a member that may be sent to.
+ *
+ * @param when Whether an append without entries is worth sending.
+ * @returns Whether an append was sent.
+ */
+export function maybeSendAppend(
+  raft: Raft,
+  to: NodeId,
+  when: "always" | "withEntries",
+): boolean {
+  const progress = raft.tracker.progress.get(to);
+  if (progress === undefined || progress.paused) return false;
+  const { log } = raft;
+  if (log.runs.termAt(progress.nextIndex - 1) === undefined) {
+    return maybeSendSnapshot(raft, to, progress);
+  }
+  // To a full window goes an empty append, so that it can recover (H32).
+  const full = progress.state === "replicate" && progress.inflights.full;
+  const slice = full
+    ? { entries: [], bytes: 0 }
+    : log.entriesFrom(progress.nextIndex, raft.config.maxAppendBytes);
+  if (slice === "compacted") return maybeSendSnapshot(raft, to, progress);
+  if (slice === "evicted") {
+    requestLoad(raft, to, progress);
+    return false;
+  }
+  if (slice.entries.length === 0 && when === "withEntries") return false;
+  sendAppend(raft, to, progress, slice.entries, slice.bytes);
+  return true;
+}
+
+function sendAppend(
+  raft: Raft,
+  to: NodeId,
+  progress: Progress,
+  entries: readonly Entry[],
+  bytes: number,
+): void {
+  const { log } = raft;
+  const prevLogIndex = progress.nextIndex - 1;
+  raft.send({
+    type: "appendEntries",
+    from: raft.id,
+    to,
+    term: raft.term,
+    prevLogIndex,
+    prevLogTerm: log.runs.termAt(prevLogIndex) ?? 0,
+    commitIndex: log.commitIndex,
+    entries,
+  });
+  progress.sentEntries(entries.length, bytes);
+  progress.sentCommit = log.commitIndex;
+}
+
+/** Asks for entries that left memory; others are served meanwhile. */
+function requestLoad(raft: Raft, to: NodeId, progress: Progress): void {
+  if (progress.loadId !== 0) return;
+  progress.loadId = raft.newLoadId();
+  raft.loads.push({
+    id: progress.loadId,
+    purpose: to,
+    from: progress.nextIndex,
+    through: raft.log.tail.firstIndex - 1,
+    maxBytes: raft.config.maxAppendBytes,
+  });
+}
+
+/** Sends entries that were read back, if they are still what is needed. */
+export function handleLoaded(
+  raft: Raft,
+  load: Load,
+  entries: readonly Entry[],
+): void {
+  if (load.purpose === "apply") {
+    raft.log.applyLoaded(load, entries);
+    return;
+  }
+  const progress = raft.tracker.progress.get(load.purpose);
+  if (progress === undefined || progress.loadId !== load.id) return;
+  progress.loadId = 0;
+  if (raft.role !== "leader" || progress.paused) return;
+  if (progress.nextIndex === load.from && !progress.inflights.full) {
+    raft.log.assertOwn(load, entries);
+    let bytes = 0;
+    for (const entry of entries) bytes += entryBytes(entry);
+    sendAppend(raft, load.purpose, progress, entries, bytes);
+  }
+  sendWhilePossible(raft, load.purpose);
+}
+
+/** The own log cannot be read: others may lead better (H42). */
+export function handleLoadFailed(raft: Raft, load: Load): void {
+  if (load.purpose === "apply") raft.log.applyLoadFailed(load);
+  else {
+    const progress = raft.tracker.progress.get(load.purpose);
+    if (progress?.loadId !== load.id) return;
+    progress.loadId = 0;
+  }
+  if (raft.role === "leader") raft.becomeFollower(raft.term, null);
+}
+
+/** Tells a member that its log lies before ours: it needs the state. */
+function maybeSendSnapshot(
+  raft: Raft,
+  to: NodeId,
+  progress: Progress,
+): boolean {
+  if (!progress.recentActive) return false;
+  const { snapshot } = raft.log;
+  progress.becomeSnapshot(snapshot.index);
+  raft.send({
+    type: "installSnapshot",
+    from: raft.id,
+    to,
+    term: raft.term,
+    snapshot,
+  });
+  return true;
+}
+
+/** Keeps followers, and confirms reads up to `round` (0: none). */
+export function broadcastHeartbeat(raft: Raft, round: number): void {
+  for (const id of raft.tracker.members) {
+    if (id === raft.id) continue;
+    const progress = raft.tracker.progress.get(id);
+    if (progress === undefined) continue;
+    // Never more than the member has (H28).
+    const commitIndex = Math.min(progress.matchIndex, raft.log.commitIndex);
+    raft.send({
+      type: "heartbeat",
+      from: raft.id,
+      to: id,
+      term: raft.term,
+      commitIndex,
+      round,
+    });
+    progress.sentCommit = commitIndex;
+  }
+}
+
+/** The leader's own disk caught up: it counts itself only now (H41). */
+export function acknowledgeOwn(raft: Raft): void {
+  const own = raft.tracker.progress.get(raft.id);
+  if (own?.maybeUpdate(raft.log.stableIndex)) {
+    if (raft.maybeCommit()) afterCommit(raft);
+  }
+}
+
+/** What follows when a leader's commit index moved. */
+export function afterCommit(raft: Raft): void {
+  releaseHeldReads(raft);
+  broadcastAppend(raft);
+}
+
+/** Handles the answer to an append or a snapshot. */
+export function handleAppendResponse(
+  raft: Raft,
+  progress: Progress,
+  message: AppendEntriesResponse,
+): void {
+  progress.recentActive = true;
+  if (message.reject) handleRejection(raft, progress, message);
+  else handleAcknowledgement(raft, progress, message);
+}
+
+function handleRejection(
+  raft: Raft,
+  progress: Progress,
+  message: AppendEntriesResponse,
+): void {
+  const { index, hintIndex, hintTerm, from } = message;
+  // Skips all our entries of terms the follower cannot hold (C04).
+  const probe = hintTerm > 0
+    ? raft.log.runs.findConflictByTerm(hintIndex, hintTerm).index
+    : hintIndex;
+  if (!progress.maybeDecrement(index, probe)) return;
+  if (progress.state === "replicate") progress.becomeProbe();
+  maybeSendAppend(raft, from, "always");
+}
+
+function handleAcknowledgement(
+  raft: Raft,
+  progress: Progress,
+  message: AppendEntriesResponse,
+): void {
+  const { from, index } = message;
+  // A member never has more of our log than we do; do not believe it.
+  if (index > raft.log.lastIndex) return;
+  const probed = progress.state === "probe" && progress.matchIndex === index;
+  if (!progress.maybeUpdate(index) && !probed) return;
+  if (progress.state === "probe") progress.becomeReplicate();
+  else if (progress.state === "replicate") {
+    progress.inflights.freeThrough(index);
+  } else if (progress.matchIndex + 1 >= raft.log.firstIndex) {
+    progress.becomeReplicate();
+  }
+  if (raft.maybeCommit()) afterCommit(raft);
+  else if (progress.canBumpCommit(raft.log.commitIndex)) {
+    maybeSendAppend(raft, from, "always");
+  }
+  sendWhilePossible(raft, from);
+  if (
+    from === raft.transferTarget &&
+    progress.matchIndex === raft.log.lastIndex
+  ) sendTimeoutNow(raft, from);
+}
+
+/** Fills the window. */
+function sendWhilePossible(raft: Raft, to: NodeId): void {
+  while (maybeSendAppend(raft, to, "withEntries"));
+}
+
+/** Handles the answer to a heartbeat. */
+export function handleHeartbeatResponse(
+  raft: Raft,
+  progress: Progress,
+  message: HeartbeatResponse,
+): void {
+  progress.recentActive = true;
+  progress.flowPaused = false;
+  if (
+    progress.matchIndex < raft.log.lastIndex || progress.state === "probe"
+  ) maybeSendAppend(raft, message.from, "always");
+  if (message.round > 0) confirmReads(raft, message.from, message.round);
+}
+
+/** Tells the target of a transfer to campaign at once (thesis §3.10). */
+export function sendTimeoutNow(raft: Raft, to: NodeId): void {
+  raft.send({ type: "timeoutNow", from: raft.id, to, term: raft.term });
+}

@@ -1,0 +1,160 @@
+/**
+ * The one entry for messages: terms first, then the role.
+ *
+ * @module
+ */
+import { handleVoteRequest } from "./election.ts";
+import type { Message, RequestPreVote, RequestVote } from "./message.ts";
+import type { Raft } from "./raft.ts";
+import { stepCandidate } from "./step_candidate.ts";
+import { stepFollower } from "./step_follower.ts";
+import { stepLeader } from "./step_leader.ts";
+
+/** How a message was taken. */
+export type StepResult = "accepted" | "unknownPeer" | "proposalDropped";
+
+/** Messages that belong to a term. */
+export type TermMessage = Exclude<
+  Message,
+  { type: "propose" | "proposeResponse" | "readIndex" | "readIndexResponse" }
+>;
+
+/** Takes one message. */
+export function step(raft: Raft, message: Message): StepResult {
+  if (message.to !== raft.id) return "unknownPeer";
+  switch (message.type) {
+    case "propose":
+    case "readIndex":
+      return stepRole(raft, message);
+    case "proposeResponse":
+      raft.answers.push(message);
+      return "accepted";
+    case "readIndexResponse":
+      raft.readStates.push({
+        context: message.context,
+        index: message.index,
+      });
+      return "accepted";
+    default:
+      return stepTerm(raft, message);
+  }
+}
+
+/** The term check, once for all messages that have a term (thesis §3.3). */
+function stepTerm(raft: Raft, message: TermMessage): StepResult {
+  if (isAnswer(message) && !raft.tracker.progress.has(message.from)) {
+    return "unknownPeer";
+  }
+  if (message.term > raft.term) {
+    if (!acceptNewTerm(raft, message)) return "accepted";
+  } else if (message.term < raft.term) {
+    answerOldTerm(raft, message);
+    return "accepted";
+  }
+  if (message.type === "requestVote" || message.type === "requestPreVote") {
+    handleVoteRequest(raft, message);
+    return "accepted";
+  }
+  return stepRole(raft, message);
+}
+
+function stepRole(raft: Raft, message: Message): StepResult {
+  switch (raft.role) {
+    case "leader":
+      return stepLeader(raft, message);
+    case "candidate":
+    case "preCandidate":
+      return stepCandidate(raft, message);
+    case "follower":
+      return stepFollower(raft, message);
+  }
+}
+
+/**
+ * Meets a term above ours.
+ *
+ * @returns Whether the message is to be handled further.
+ */
+function acceptNewTerm(raft: Raft, message: TermMessage): boolean {
+  switch (message.type) {
+    case "requestVote":
+    case "requestPreVote":
+      if (inLease(raft, message)) return false;
+      // A pre-vote changes nobody's term.
+      if (message.type === "requestVote") {
+        raft.becomeFollower(message.term, null);
+      }
+      return true;
+    case "requestPreVoteResponse":
+      // A grant echoes the term we would campaign in; a refusal tells of a
+      // term that exists.
+      if (message.reject) raft.becomeFollower(message.term, null);
+      return true;
+    case "appendEntries":
+    case "heartbeat":
+    case "installSnapshot":
+      raft.becomeFollower(message.term, message.from);
+      return true;
+    default:
+      raft.becomeFollower(message.term, null);
+      return true;
+  }
+}
+
+/**
+ * Whether a live leader makes this member deaf to candidates (thesis
+ * §4.2.3). That leader itself is heard (H07), and so is the target of a
+ * transfer (H114).
+ */
+function inLease(raft: Raft, message: RequestVote | RequestPreVote): boolean {
+  if (message.type === "requestVote" && message.transfer) return false;
+  return raft.config.checkQuorum && raft.leader !== null &&
+    raft.leader !== message.from &&
+    raft.electionElapsed < raft.config.electionTicks;
+}
+
+/** Meets a term below ours: the sender has to learn of the newer one. */
+function answerOldTerm(raft: Raft, message: TermMessage): void {
+  const { config, id, term } = raft;
+  switch (message.type) {
+    case "appendEntries":
+    case "heartbeat":
+      // A leader cut off under check-quorum or pre-vote would never hear of
+      // the new term otherwise, and its follower never rejoin (H04, H05).
+      if (!config.checkQuorum && !config.preVote) return;
+      raft.sendAfterPersist({
+        type: "appendEntriesResponse",
+        from: id,
+        to: message.from,
+        term,
+        reject: false,
+        index: 0,
+        hintIndex: 0,
+        hintTerm: 0,
+      });
+      return;
+    case "requestPreVote":
+      raft.sendAfterPersist({
+        type: "requestPreVoteResponse",
+        from: id,
+        to: message.from,
+        term,
+        reject: true,
+      });
+      return;
+    default:
+      return;
+  }
+}
+
+function isAnswer(message: TermMessage): boolean {
+  switch (message.type) {
+    case "appendEntriesResponse":
+    case "heartbeatResponse":
+    case "requestVoteResponse":
+    case "requestPreVoteResponse":
+      return true;
+    default:
+      return false;
+  }
+}
