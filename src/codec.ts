@@ -6,6 +6,8 @@
  */
 import { Decoder } from "cbor-x/decode";
 import { Encoder } from "cbor-x/encode";
+import { type CborLimits, scanCbor } from "./cbor_scan.ts";
+import { CborWriter } from "./cbor_writer.ts";
 import { parseConfChange, parseConfState } from "./schema.ts";
 import type { ConfChange, ConfState, Entry } from "./core/types.ts";
 
@@ -19,6 +21,9 @@ const OPTIONS = {
 
 const encoder = new Encoder(OPTIONS);
 const decoder = new Decoder(OPTIONS);
+
+/** Room for the largest membership change that the schema lets pass. */
+const CONF_CHANGE_LIMITS: CborLimits = { maxDepth: 3, maxItems: 8_192 };
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -38,6 +43,28 @@ export function encodeCbor(value: unknown): Uint8Array {
  */
 export function decodeCbor(bytes: Uint8Array): unknown {
   return decoder.decode(bytes);
+}
+
+/**
+ * Decodes CBOR from outside: {@linkcode scanCbor} first, so that depth and
+ * count are bounded before anything is allocated. Byte fields of the result
+ * are views on `bytes` (H121).
+ *
+ * @throws {Error} If `bytes` is not one whole item of the allowed forms.
+ */
+export function decodeStrictCbor(
+  bytes: Uint8Array,
+  limits: CborLimits,
+): unknown {
+  scanCbor(bytes, limits);
+  return decoder.decode(bytes);
+}
+
+/** Encodes integers, booleans, null, text, bytes and arrays, nothing else. */
+export function encodePlainCbor(value: unknown): Uint8Array {
+  const writer = new CborWriter();
+  writer.value(value);
+  return writer.finish();
 }
 
 /** A copy of `bytes` that nothing else refers to. */
@@ -97,7 +124,7 @@ export function entryFromPayload(
 
 /** A membership change as bytes: `[transition, [[type, node, address?]…]]`. */
 export function encodeConfChange(change: ConfChange): Uint8Array {
-  return encodeCbor([
+  return encodePlainCbor([
     change.transition,
     change.steps.map((step) =>
       step.address === undefined
@@ -109,7 +136,7 @@ export function encodeConfChange(change: ConfChange): Uint8Array {
 
 /** The inverse of {@linkcode encodeConfChange}; checks everything. */
 export function decodeConfChange(bytes: Uint8Array): ConfChange {
-  return parseConfChange(decodeCbor(bytes));
+  return parseConfChange(decodeStrictCbor(bytes, CONF_CHANGE_LIMITS));
 }
 
 /** A configuration as plain arrays, for CBOR on disk and wire. */

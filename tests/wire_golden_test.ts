@@ -1,0 +1,117 @@
+/**
+ * The bytes of the wire, frozen: a change here is a change of the format and
+ * needs a new protocol version.
+ */
+import { describe, it } from "node:test";
+import { assertEquals } from "@std/assert";
+import { encodePlainCbor } from "../src/codec.ts";
+import { helloToArray, parseAccept, parseHello } from "../src/schema.ts";
+import {
+  decodeControl,
+  decodeFrame,
+  encodeControlFrame,
+  encodeFrame,
+  FRAME_HEADER_BYTES,
+  FRAME_KIND,
+} from "../src/wire.ts";
+import type { Message } from "../src/core/message.ts";
+import { SAMPLES } from "./wire_samples.ts";
+
+/** Each sample in a frame of its own, for group 1. */
+const GOLDEN: { readonly [T in Message["type"]]: string } = {
+  requestVote: "0000000e11990001880101010203186402f5",
+  requestVoteResponse: "0000000b11990001860201010203f4",
+  requestPreVote: "0000000e1199000187030101020319012c02",
+  requestPreVoteResponse: "0000000b11990001860401010203f5",
+  appendEntries:
+    "0000003a11990001890501010203070106890202400102430102030303581f82646175746f828368616464566f7465720463643a34826672656d6f766501",
+  appendEntriesResponse: "0000001611990001890601010203f51a000111701a0001116f02",
+  heartbeat: "00000014119900018707010102031b000000010000000009",
+  heartbeatResponse: "00000013119900018608010102031b001fffffffffffff",
+  installSnapshot:
+    "0000002b119900018809010102031832028883010203820102810481028103f5810582820163613a31820263623a32",
+  timeoutNow: "0000000a11990001850a01010203",
+  transferLeadership: "0000000b11990001860b0101020303",
+  propose: "0000000f11990001870c010102000c82410740",
+  proposeResponse: "0000000e11990001890d010102000c030000",
+  readIndex: "0000000c11990001860e01010200182c",
+  readIndexResponse: "0000000e11990001870f01010200182c1863",
+};
+
+const HELLO = {
+  versions: { min: 1, max: 2 },
+  deployment: "orders",
+  address: "a:1",
+  clientAddress: null,
+  target: "b:2",
+  purpose: "messages",
+} as const;
+
+const HELLO_HEX =
+  "0000001b01886562616c73610102666f726465727363613a31f663623a3200";
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function unhex(text: string): Uint8Array {
+  const pairs = text.match(/../g) ?? [];
+  return new Uint8Array(pairs.map((pair) => parseInt(pair, 16)));
+}
+
+describe("the wire format", () => {
+  for (const [type, golden] of Object.entries(GOLDEN)) {
+    const message = Object.values(SAMPLES).find((it) => it.type === type);
+    it(`encodes ${type} to exactly these bytes, and back`, () => {
+      if (message === undefined) throw new Error(`no sample of ${type}`);
+      assertEquals(hex(encodeFrame([{ group: 1, message }])), golden);
+      assertEquals(decodeFrame(unhex(golden)), [{ group: 1, message }]);
+    });
+  }
+
+  it("encodes a hello to exactly these bytes, and back", () => {
+    const frame = encodeControlFrame(FRAME_KIND.hello, helloToArray(HELLO));
+    assertEquals(hex(frame), HELLO_HEX);
+    const body = unhex(HELLO_HEX).subarray(FRAME_HEADER_BYTES);
+    assertEquals(decodeControl(body, parseHello), HELLO);
+  });
+
+  it("encodes consent, refusal, ping and pong to exactly these bytes", () => {
+    const frames = [
+      encodeControlFrame(FRAME_KIND.accept, [1, "c:3"]),
+      encodeControlFrame(FRAME_KIND.refusal, ["wrongTarget", "no"]),
+      encodeControlFrame(FRAME_KIND.ping, 0),
+      encodeControlFrame(FRAME_KIND.pong, 0),
+    ];
+    assertEquals(frames.map(hex), [
+      "0000000702820163633a33",
+      "0000001103826b77726f6e67546172676574626e6f",
+      "000000021200",
+      "000000021300",
+    ]);
+  });
+
+  it("encodes the frames of a snapshot to exactly these bytes", () => {
+    const frames = [
+      encodeControlFrame(FRAME_KIND.snapshotStart, [1, 9, 2, []]),
+      encodeControlFrame(FRAME_KIND.snapshotChunk, [5, new Uint8Array([1])]),
+      encodeControlFrame(FRAME_KIND.snapshotEnd, [6, 0xffff_ffff]),
+      encodeControlFrame(FRAME_KIND.snapshotAck, [true, ""]),
+    ];
+    assertEquals(frames.map(hex), [
+      "00000006148401090280",
+      "000000051582054101",
+      "000000081682061affffffff",
+      "000000041782f560",
+    ]);
+  });
+
+  it("lets later versions append items to hello and consent", () => {
+    const longer = [...helloToArray(HELLO), "new", [1]];
+    assertEquals(decodeControl(encodePlainCbor(longer), parseHello), HELLO);
+    assertEquals(
+      decodeControl(encodePlainCbor([1, null, "new"]), parseAccept),
+      { version: 1, clientAddress: null },
+    );
+  });
+});
