@@ -14,6 +14,7 @@ import type { Runtime, Verdict } from "./test_report.ts";
 
 const bunVersion = "1.4.5";
 const bundleFolder = "dist/tests";
+const serverBundle = "dist/kv.mjs";
 const reportFolder = "dist/reports";
 
 /** A run that takes longer hangs; whole suites take about a minute. */
@@ -88,41 +89,59 @@ function bundledPath(path: string): string {
   return `${bundleFolder}/${path.slice("tests/".length, -".ts".length)}.js`;
 }
 
-async function bundle(
+async function bundleTests(
   config: ConfigName,
   files: readonly string[],
 ): Promise<void> {
   await Deno.remove(bundleFolder, { recursive: true }).catch(() => {});
-  await Deno.mkdir(bundleFolder, { recursive: true });
   // The anchor lies in tests/ itself: the bundler strips the folder that all
   // files share, and a choice of files might share a deeper one.
-  const args = ["bundle", "--quiet", "--config", config, "--platform=deno"];
-  const output = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...args,
-      "--code-splitting",
-      "--sourcemap=inline",
-      `--outdir=${bundleFolder}`,
-      "tests/tools/anchor.ts",
-      ...files,
-    ],
-    stdin: "null",
-  }).output();
-  if (!output.success) {
-    const text = new TextDecoder().decode(output.stderr);
-    throw new Error(`Cannot bundle the tests: ${text}`);
-  }
+  await bundle([
+    ...["--config", config, "--code-splitting", "--sourcemap=inline"],
+    ...[`--outdir=${bundleFolder}`, "tests/tools/anchor.ts", ...files],
+  ]);
   // Node decides by this file that .js means ES module.
-  await Deno.writeTextFile(`${bundleFolder}/package.json`, moduleManifest);
+  const manifest = `${bundleFolder}/package.json`;
+  await Deno.writeTextFile(manifest, `{ "type": "module" }\n`);
 }
 
-const moduleManifest = `{ "type": "module" }\n`;
+async function bundle(args: readonly string[]): Promise<void> {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform=deno", ...args],
+    stdin: "null",
+  }).output();
+  if (output.success) return;
+  const text = new TextDecoder().decode(output.stderr);
+  throw new Error(`Cannot bundle ${args.at(-1)}: ${text}`);
+}
 
-function programFor(
+/** Without the bundle the tests of the server fail; the others still run. */
+async function bundleServer(): Promise<void> {
+  await Deno.remove(serverBundle).catch(() => {});
+  try {
+    await bundle(["-o", serverBundle, "examples/kv/main.ts"]);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+  }
+}
+
+/** The real executable: whoever kills npx leaves its child alive. */
+async function findBun(): Promise<string> {
+  const output = await new Deno.Command("npx", {
+    args: ["-y", `bun@${bunVersion}`, "-e", "console.log(process.execPath)"],
+    stdin: "null",
+  }).output();
+  const path = new TextDecoder().decode(output.stdout).trim();
+  if (output.success && path !== "") return path;
+  const text = new TextDecoder().decode(output.stderr);
+  throw new Error(`Cannot run tests on Bun: npx does not supply it: ${text}`);
+}
+
+async function programFor(
   runtime: Runtime,
   config: ConfigName,
   files: readonly string[],
-): Program {
+): Promise<Program> {
   switch (runtime) {
     case "deno":
       return {
@@ -143,10 +162,9 @@ function programFor(
       };
     case "bun":
       return {
-        command: "npx",
+        command: await findBun(),
         args: [
-          ...["-y", `bun@${bunVersion}`, "test"],
-          ...["--timeout", `${testPatienceMs}`],
+          ...["test", "--timeout", `${testPatienceMs}`],
           ...files.map((path) => `./${bundledPath(path)}`),
         ],
       };
@@ -159,7 +177,7 @@ async function run(
   showAll: boolean,
 ): Promise<Verdict> {
   const startedAtMs = performance.now();
-  const child = spawn(program);
+  const child = spawn(runtime, program);
   const overdue = new AbortController();
   const timer = setTimeout(() => {
     overdue.abort();
@@ -185,11 +203,16 @@ async function run(
   return verdict;
 }
 
-function spawn(program: Program): Deno.ChildProcess {
+function spawn(runtime: Runtime, program: Program): Deno.ChildProcess {
   try {
     return new Deno.Command(program.command, {
       args: [...program.args],
-      env: { NO_COLOR: "1" },
+      // Tests of the KV server start it as processes of their own runtime:
+      // from source on Deno, from this bundle elsewhere.
+      env: runtime === "deno" ? { NO_COLOR: "1" } : {
+        NO_COLOR: "1",
+        BALSA_KV_ENTRY: serverBundle,
+      },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -239,16 +262,22 @@ async function main(): Promise<number> {
       `@std/assert by ${config}`,
   );
   if (portable.length > 0 && runtimes.some((runtime) => runtime !== "deno")) {
-    await bundle(config, portable);
+    await bundleTests(config, portable);
+    await bundleServer();
   }
   const verdicts: Verdict[] = [];
   for (const runtime of runtimes) {
     const chosen = runtime === "deno" ? files : portable;
     if (chosen.length === 0) continue;
-    const program = programFor(runtime, config, chosen);
+    const program = await programFor(runtime, config, chosen);
     verdicts.push(await run(runtime, program, words.length > 0));
   }
   return verdicts.every((verdict) => verdict.passed) ? 0 : 1;
 }
 
-Deno.exit(await main());
+try {
+  Deno.exit(await main());
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exit(1);
+}
