@@ -36,6 +36,13 @@ export interface CoreConfig {
   readonly maxTailBytes: number;
   /** Reads waiting for confirmation. */
   readonly maxPendingReads: number;
+  /**
+   * `true`: writes complete while later Readys are made, and entries are
+   * handed out to be applied once they are durable here. `false`: every Ready
+   * is carried out whole, write first, before the next is taken; then its
+   * `committedEntries` may be among its own `entries`.
+   */
+  readonly asyncStorageWrites: boolean;
   /** Whether a follower passes proposals on to the leader. */
   readonly forwardProposals: boolean;
   /**
@@ -59,6 +66,7 @@ export const DEFAULT_CONFIG: CoreConfig = {
   maxCommittedBytes: 4 << 20,
   maxTailBytes: 16 << 20,
   maxPendingReads: 65_536,
+  asyncStorageWrites: true,
   forwardProposals: true,
   stepDownOnRemoval: true,
 };

@@ -19,6 +19,7 @@ import {
 export interface RaftLogLimits {
   readonly maxTailBytes: number;
   readonly maxCommittedBytes: number;
+  readonly asyncStorageWrites: boolean;
 }
 
 /** A write that was handed out and is not durable yet. */
@@ -42,7 +43,8 @@ export type Unavailable = "compacted" | "evicted";
 /**
  * The log of one member. Holds always:
  * `snapshotIndex <= appliedIndex <= applyingIndex <= commitIndex <= lastIndex`,
- * `stableIndex <= writtenIndex <= lastIndex`, `applyingIndex <= stableIndex`.
+ * `stableIndex <= writtenIndex <= lastIndex`; and `applyingIndex` is at most
+ * `stableIndex`, with synchronous writes at most `writtenIndex`.
  */
 export class RaftLog {
   /** Terms of every retained entry. */
@@ -234,9 +236,14 @@ export class RaftLog {
     this.#evict();
   }
 
-  /** Last index that may be handed out to be applied: durable here (H46). */
+  /**
+   * Last index that may be handed out to be applied: durable here by the time
+   * it is applied (H46).
+   */
   get #applicable(): LogIndex {
-    return Math.min(this.commitIndex, this.stableIndex);
+    return this.#limits.asyncStorageWrites
+      ? Math.min(this.commitIndex, this.stableIndex)
+      : this.commitIndex;
   }
 
   /** Whether {@linkcode takeCommitted} would give something. */
@@ -411,7 +418,10 @@ export class RaftLog {
     assertInvariant(
       this.stableIndex <= this.writtenIndex &&
         this.writtenIndex <= this.lastIndex &&
-        this.applyingIndex <= this.stableIndex,
+        this.applyingIndex <=
+          (this.#limits.asyncStorageWrites
+            ? this.stableIndex
+            : this.writtenIndex),
       `stable ${this.stableIndex}, written ${this.writtenIndex}, applying ${this.applyingIndex}, last ${this.lastIndex}`,
     );
     assertInvariant(
@@ -436,6 +446,9 @@ export class RaftLog {
 
   /** Keeps in memory what is not durable or not committed, and a margin. */
   #evict(): void {
-    this.tail.evict(this.#applicable, this.#limits.maxTailBytes);
+    this.tail.evict(
+      Math.min(this.commitIndex, this.stableIndex),
+      this.#limits.maxTailBytes,
+    );
   }
 }
