@@ -147,8 +147,9 @@ export class KvMachine
       return undefined;
     }
     const found = this.#store.get(sortKey)?.revision ?? 0;
-    const wanted = wantedRevision(expect);
-    return found === wanted ? undefined : { type: "conflict", revision: found };
+    return holds(expect, found)
+      ? undefined
+      : { type: "conflict", revision: found };
   }
 
   #list(query: KvList): KvListAnswer {
@@ -175,15 +176,17 @@ export class KvMachine
   }
 }
 
-/** The revision a key must have; 0 for a key that is not there. */
-function wantedRevision(
-  expect: Exclude<KvExpectation, { readonly type: "any" }>,
-): number {
+/** Whether a key at a revision, 0 if it is not there, is as expected. */
+function holds(expect: KvExpectation, found: number): boolean {
   switch (expect.type) {
+    case "any":
+      return true;
     case "revision":
-      return expect.revision;
+      return found === expect.revision;
+    case "present":
+      return found > 0;
     case "absent":
-      return 0;
+      return found === 0;
     default: {
       const unreachable: never = expect;
       throw unknownType("expectation", unreachable);

@@ -26,6 +26,7 @@ const value = z.instanceof(Uint8Array).refine(
 const expectation = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("any") }),
   z.strictObject({ type: z.literal("revision"), revision: z.int().min(1) }),
+  z.strictObject({ type: z.literal("present") }),
   z.strictObject({ type: z.literal("absent") }),
 ]).optional();
 

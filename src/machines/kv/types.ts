@@ -22,6 +22,8 @@ export type KvExpectation =
   | { readonly type: "any" }
   /** The key is there, and this was its last write. At least 1. */
   | { readonly type: "revision"; readonly revision: number }
+  /** The key is there, whatever its last write was. */
+  | { readonly type: "present" }
   /** The key is not there. */
   | { readonly type: "absent" };
 
