@@ -31,9 +31,13 @@ const walls: Readonly<Record<string, Wall>> = {
   "storage/memory": { code: ["contracts"], types: ["core"] },
   "storage/wal": { code: ["contracts", "node:"], types: ["core"] },
   "transports/memory": { code: ["contracts"], types: ["core"] },
-  "transports/tcp": { code: ["contracts", "node:"], types: ["core"] },
+  "transports/link": { code: ["contracts"], types: ["core"] },
+  "transports/tcp": {
+    code: ["contracts", "transports/link", "node:"],
+    types: ["core"],
+  },
   "transports/http": {
-    code: ["contracts", "node:", "npm:hono"],
+    code: ["contracts", "transports/link", "node:", "npm:hono"],
     types: ["core"],
   },
   root: { code: ["contracts", "host", "rsm"], types: ["core"] },
