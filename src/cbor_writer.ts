@@ -142,12 +142,12 @@ export class CborWriter {
   }
 
   /**
-   * Hands out what was written and goes on with `next` as its buffer (a new
-   * one of the old capacity if absent). The result is the caller's.
+   * Hands out what was written and goes on with `next` as its buffer. The
+   * result is the caller's.
    */
-  take(next?: Uint8Array): Uint8Array {
+  take(next: Uint8Array = new Uint8Array(256)): Uint8Array {
     const taken = this.#buffer.subarray(0, this.#length);
-    this.#buffer = next ?? new Uint8Array(this.#buffer.length);
+    this.#buffer = next;
     this.#length = 0;
     this.#items = 0;
     return taken;

@@ -246,7 +246,7 @@ function toRareMessage(
     case 13: {
       const [, , , , , ticket, code, index, entryTerm] = wire;
       const dropped = code === 0 ? null : DROP_REASONS.get(code);
-      if (dropped === undefined) throw new Error(`unknown reason ${code}`);
+      if (dropped === undefined) fail(`reason ${code} is unknown`);
       const type = "proposeResponse";
       return { type, from, to, term, ticket, dropped, index, entryTerm };
     }
@@ -272,17 +272,18 @@ function toEntries(
   const source = share ? list : repack(list);
   const entries: Entry[] = [];
   const last = prevLogIndex + source.length / 3;
-  if (!Number.isSafeInteger(last)) throw new Error("an index above 2^53-1");
-  for (let i = 0, index = prevLogIndex + 1; i < source.length; i += 3) {
+  if (!Number.isSafeInteger(last)) fail("an index is above 2^53-1");
+  let index = prevLogIndex + 1;
+  for (let i = 0; i < source.length; i += 3) {
     const code = source[i];
     const term = source[i + 1];
     const payload = source[i + 2];
     if (
       typeof code !== "number" || typeof term !== "number" ||
       !(payload instanceof Uint8Array)
-    ) throw new Error("not a list of entries");
+    ) fail("it has no list of entries");
     // A leader holds no entry of a term above its own (thesis §3.5).
-    if (term > messageTerm) throw new Error("an entry is newer than its term");
+    if (term > messageTerm) fail("an entry is newer than its term");
     entries.push(entryFromPayload(code, term, index++, payload));
   }
   return entries;
@@ -303,4 +304,8 @@ function repack<T>(list: readonly T[]): readonly T[] {
     const view = block.subarray(at, at += item.length);
     return view as T & Uint8Array;
   });
+}
+
+function fail(what: string): never {
+  throw new Error(`Cannot decode a message: ${what}`);
 }
