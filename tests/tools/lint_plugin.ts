@@ -212,6 +212,8 @@ function noTsPrivate(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
     node: Deno.lint.MethodDefinition | Deno.lint.PropertyDefinition,
   ) => {
     if (node.accessibility !== "private") return;
+    // JavaScript has no other way to say who may construct.
+    if (node.type === "MethodDefinition" && node.kind === "constructor") return;
     const message = "Hide members with #, not with the keyword private";
     context.report({ node, message });
   };

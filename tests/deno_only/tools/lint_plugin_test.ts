@@ -192,8 +192,9 @@ describe("no-ts-private", () => {
     ]);
   });
 
-  it("accepts #private and public members", () => {
-    const source = "export class A { #x = 1; public run(): void {} }";
+  it("accepts #private and public members, and private constructors", () => {
+    const source = "export class A { #x = 1; public run(): void {} " +
+      "private constructor() {} }";
     assertEquals(broken("examples/x.ts", source), []);
   });
 });
