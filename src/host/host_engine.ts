@@ -1,0 +1,338 @@
+/**
+ * The turns of a host: everything that arrived is stepped, then all members'
+ * I/O goes out joined, then what is committed is applied.
+ *
+ * @module
+ */
+import type { Message } from "../core/message.ts";
+import type { GroupId } from "../core/types.ts";
+import { isRaftError, RaftError } from "../errors.ts";
+import type { StopReason } from "../status.ts";
+import type { Storage } from "../storage.ts";
+import type {
+  Envelope,
+  PeerState,
+  Transport,
+  TransportHandler,
+} from "../transport.ts";
+import type { Clock } from "./clock.ts";
+import type { HostEvent } from "./options.ts";
+import { Outbox } from "./outbox.ts";
+import type { HostServices, Participant } from "./participant.ts";
+import { Tasks } from "./tasks.ts";
+import { Ticker } from "./ticker.ts";
+import { WritePipeline } from "./write_pipeline.ts";
+
+/** Milliseconds a turn may spend on applying before others get theirs. */
+const APPLY_BUDGET_MS = 5;
+
+/** What an engine is made of. */
+export interface HostEngineOptions {
+  readonly clock: Clock;
+  readonly storage: Storage;
+  readonly transport: Transport;
+  readonly tickMs: number;
+  readonly random: () => number;
+  /** Own addresses, for reports. */
+  readonly address: string;
+  readonly clientAddress: string | null;
+  readonly onEvent: ((event: HostEvent) => void) | undefined;
+}
+
+/** A frame that waits for the turn. */
+interface Frame {
+  readonly address: string;
+  readonly envelopes: readonly Envelope[];
+}
+
+/** Runs the members of one host. */
+export class HostEngine implements HostServices, TransportHandler {
+  readonly clock: Clock;
+  readonly storage: Storage;
+  readonly tickMs: number;
+  readonly tasks: Tasks = new Tasks();
+  readonly pipeline: WritePipeline;
+  readonly outbox: Outbox;
+  readonly #options: HostEngineOptions;
+  readonly #ticker: Ticker;
+  /** Members that run. */
+  readonly #members = new Map<GroupId, Participant>();
+  /** What arrived since the last turn. */
+  #inbox: Frame[] = [];
+  /** Members to collect in the next turn: those that are `marked`. */
+  #marked: Participant[] = [];
+  /** Members with something to apply, in turns: those that are `applying`. */
+  #applying: Participant[] = [];
+  /** How each other host was last reported. */
+  readonly #peerStates = new Map<string, PeerState>();
+  #tickDue = false;
+  #turnScheduled = false;
+  #turnCount = 0;
+  #ignoredCount = 0;
+  /** Why the storage cannot be used any more; `null` while it can. */
+  #storageFailure: RaftError | null = null;
+  #closed = false;
+
+  constructor(options: HostEngineOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.storage = options.storage;
+    this.tickMs = options.tickMs;
+    this.pipeline = new WritePipeline({
+      storage: options.storage,
+      tasks: this.tasks,
+      now: () => this.clock.now(),
+      onFailure: (error) => this.#storageFailed(error),
+    });
+    this.outbox = new Outbox(
+      options.transport,
+      (_address, envelopes) => this.#undelivered(envelopes),
+    );
+    this.#ticker = new Ticker({
+      clock: options.clock,
+      tickMs: options.tickMs,
+      random: options.random,
+      onTick: () => {
+        this.#tickDue = true;
+        this.#requestTurn();
+      },
+    });
+  }
+
+  /** How many turns were run. */
+  get turnCount(): number {
+    return this.#turnCount;
+  }
+
+  /** Messages left out because no member may believe them. */
+  get ignoredCount(): number {
+    return this.#ignoredCount;
+  }
+
+  /** Why nothing can be stored any more; `null` while it can. */
+  get storageFailure(): RaftError | null {
+    return this.#storageFailure;
+  }
+
+  /** Gives a member its turns. */
+  add(member: Participant): void {
+    this.#members.set(member.group, member);
+    this.#ticker.start();
+    this.wake(member);
+  }
+
+  /** Ends all turns; members were stopped before. */
+  close(): void {
+    this.#closed = true;
+    this.#ticker.stop();
+    this.#inbox = [];
+  }
+
+  /** Tells the owner; what the owner throws is the owner's (H125). */
+  report(event: HostEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch {
+      // A listener that fails must not end a turn half-way.
+    }
+  }
+
+  // For members.
+
+  wake(member: Participant): void {
+    if (!member.marked) {
+      member.marked = true;
+      this.#marked.push(member);
+    }
+    this.#requestTurn();
+  }
+
+  clientAddressAt(address: string): string | null {
+    if (address === this.#options.address) return this.#options.clientAddress;
+    const state = this.#peerStates.get(address);
+    return state?.type === "connected" ? state.clientAddress : null;
+  }
+
+  stopped(member: Participant, reason: StopReason): void {
+    if (this.#members.get(member.group) !== member) return;
+    this.#members.delete(member.group);
+    if (this.#members.size === 0) this.#ticker.stop();
+    const { group, node } = member;
+    this.report({ type: "stopped", group, node, reason });
+  }
+
+  // For the transport: nothing happens inside its calls but noting.
+
+  receive(address: string, envelopes: readonly Envelope[]): void {
+    this.#inbox.push({ address, envelopes });
+    this.#requestTurn();
+  }
+
+  peerState(address: string, state: PeerState): void {
+    const before = this.#peerStates.get(address);
+    this.#peerStates.set(address, state);
+    if (before !== undefined && describePeer(before) === describePeer(state)) {
+      return;
+    }
+    this.report({ type: "peer", address, state });
+    for (const member of this.#members.values()) {
+      member.peerState(address, state);
+    }
+  }
+
+  refused(remote: string, code: string, reason: string): void {
+    this.report({ type: "refused", remote, code, reason });
+  }
+
+  // The turn.
+
+  #requestTurn(): void {
+    if (this.#turnScheduled || this.#closed) return;
+    this.#turnScheduled = true;
+    this.clock.schedule(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#turnScheduled = false;
+    if (this.#closed) return;
+    this.#turnCount++;
+    const now = this.clock.now();
+    this.#deliver(now);
+    this.#tick(now);
+    this.#collect(now);
+    this.outbox.flush();
+    this.pipeline.flush();
+    this.#apply(now);
+  }
+
+  #deliver(now: number): void {
+    if (this.#inbox.length === 0) return;
+    const frames = this.#inbox;
+    this.#inbox = [];
+    for (const { address, envelopes } of frames) {
+      for (const { group, message } of envelopes) {
+        const member = this.#members.get(group);
+        if (member === undefined) {
+          this.#ignore(address, group, message, "unknownGroup");
+        } else this.#receive(member, address, message, now);
+      }
+    }
+  }
+
+  #receive(
+    member: Participant,
+    address: string,
+    message: Message,
+    now: number,
+  ): void {
+    try {
+      const ignored = member.receive(address, message, now);
+      if (ignored !== null) {
+        this.#ignore(address, member.group, message, ignored);
+      } else if (!member.marked) {
+        member.marked = true;
+        this.#marked.push(member);
+      }
+    } catch (error) {
+      member.fail(error);
+    }
+  }
+
+  #ignore(
+    address: string,
+    group: GroupId,
+    message: Message,
+    reason: Extract<HostEvent, { type: "ignored" }>["reason"],
+  ): void {
+    this.#ignoredCount++;
+    const { from } = message;
+    this.report({ type: "ignored", address, group, from, reason });
+  }
+
+  /** After the network, so that a late tick does not see silence (H116). */
+  #tick(now: number): void {
+    if (!this.#tickDue) return;
+    this.#tickDue = false;
+    for (const member of this.#members.values()) {
+      this.#guard(member, () => member.tick(now));
+      if (!member.marked) {
+        member.marked = true;
+        this.#marked.push(member);
+      }
+    }
+  }
+
+  #collect(now: number): void {
+    const members = this.#marked;
+    this.#marked = [];
+    for (const member of members) {
+      member.marked = false;
+      try {
+        member.collect(now);
+        this.#maybeApplyLater(member);
+      } catch (error) {
+        member.fail(error);
+      }
+    }
+  }
+
+  /** One slice each in turns, until the time is up (H110). */
+  #apply(now: number): void {
+    if (this.#applying.length === 0) return;
+    const endsAt = this.clock.now() + APPLY_BUDGET_MS;
+    let queue = this.#applying;
+    this.#applying = [];
+    while (queue.length > 0) {
+      for (const [position, member] of queue.entries()) {
+        member.applying = false;
+        this.#guard(member, () => member.applySlice(now));
+        this.#maybeApplyLater(member);
+        if (this.clock.now() < endsAt) continue;
+        this.#applying = [...queue.slice(position + 1), ...this.#applying];
+        if (this.#applying.length > 0) this.#requestTurn();
+        return;
+      }
+      queue = this.#applying;
+      this.#applying = [];
+    }
+  }
+
+  #maybeApplyLater(member: Participant): void {
+    if (member.applying || !member.hasApplies) return;
+    member.applying = true;
+    this.#applying.push(member);
+  }
+
+  #guard(member: Participant, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      member.fail(error);
+    }
+  }
+
+  #undelivered(envelopes: readonly Envelope[]): void {
+    for (const { group, message } of envelopes) {
+      const member = this.#members.get(group);
+      if (member === undefined) continue;
+      this.#guard(member, () => member.undelivered([message]));
+      this.wake(member);
+    }
+  }
+
+  #storageFailed(cause: unknown): void {
+    const failure = isRaftError(cause)
+      ? cause
+      : new RaftError("storageFailed", "Cannot write to storage: it failed", {
+        cause,
+      });
+    this.#storageFailure = failure;
+    for (const member of [...this.#members.values()]) member.fail(failure);
+  }
+}
+
+function describePeer(state: PeerState): string {
+  return state.type === "connected"
+    ? `${state.type} ${state.clientAddress}`
+    : `${state.type} ${state.reason}`;
+}

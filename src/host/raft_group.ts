@@ -1,0 +1,181 @@
+/**
+ * A group, as its users see it.
+ *
+ * @module
+ */
+import type { GroupId, NodeId } from "../core/types.ts";
+import type { GroupEvent, GroupStatus } from "../status.ts";
+import type { Clock } from "./clock.ts";
+import type { Member } from "./member.ts";
+import type {
+  Committed,
+  ProposeOptions,
+  ReadOptions,
+  WaitOptions,
+} from "./options.ts";
+import { MemberSession, type Session } from "./session.ts";
+
+/**
+ * This process's member of one group: proposes, reads, watches. Made by
+ * `RaftHost.startGroup` and `startNode`.
+ *
+ * @typeParam C Commands of the machine
+ * @typeParam R Results of commands
+ * @typeParam Q Queries
+ * @typeParam A Answers to queries
+ */
+export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
+  /** Which group. */
+  readonly group: GroupId;
+
+  /** Which member of it this is. */
+  readonly node: NodeId;
+
+  /** Promises of proposals, reads and transfers that are not settled. */
+  readonly pendingCount: number;
+
+  /**
+   * Replicates a command. Resolves with the machine's result once a quorum
+   * has the command on disk and this member has applied it. Waits through
+   * elections; a member that does not lead passes the command on.
+   *
+   * Every rejection tells by `outcome` what became of the command:
+   * `notAppended` (it will never be applied: propose it again) or `unknown`
+   * (it may still be applied: see {@linkcode RaftGroup.session}). An aborted
+   * wait rejects with the signal's reason, and its outcome is unknown.
+   *
+   * @throws {RaftError} `invalidCommand`, `tooLarge`, `overloaded`,
+   * `notLeader`, `noLeader`, `notMember`, `leadershipLost`, `timeout`, or the
+   * code with which the member stopped.
+   */
+  propose(command: C, options?: ProposeOptions): Promise<Committed<R>>;
+
+  /**
+   * Answers a query, by default as of a moment after the call (linearizable).
+   * On any member.
+   *
+   * @throws {RaftError} `noLeader`, `notLeader`, `timeout`, `overloaded`, or
+   * the code with which the member stopped.
+   */
+  read(query: Q, options?: ReadOptions): Promise<A>;
+
+  /**
+   * A client whose commands are applied exactly once.
+   *
+   * @param client Names the client in all its lives: 1 to 128 printable ASCII
+   * characters.
+   */
+  session(client: string): Session<C, R>;
+
+  /** This member at this instant; cheap, and never changes afterwards. */
+  status(): GroupStatus;
+
+  /**
+   * What happens to this member. Every iteration first gets role, leader and
+   * membership as they are, then each change in order, and ends after
+   * `stopped` or when the signal aborts. Whoever reads too slowly is told how
+   * many events were `dropped`.
+   */
+  events(
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<GroupEvent>;
+
+  /**
+   * Hands the leadership to another voter (thesis §3.10). Resolves once that
+   * one leads, as far as this member sees. While it lasts the leader holds
+   * proposals back.
+   *
+   * @param to Who is to lead; on the leader it may be left out, then the
+   * voter with the longest log is taken.
+   * @throws {RaftError} `notMember` if `to` cannot lead, `notLeader`,
+   * `unreachable` if it did not take over, `leadershipLost`, `timeout`.
+   */
+  transferLeadership(to?: NodeId, options?: WaitOptions): Promise<void>;
+
+  /**
+   * Takes no more proposals, lets pending ones finish, hands the leadership
+   * over, each for about an election timeout at most; then settles everything
+   * and writes what is left to write. Idempotent.
+   */
+  stop(): Promise<void>;
+
+  /** Stops; for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a group is made of. */
+export interface LocalGroupParts<C, R, Q, A> {
+  readonly member: Member<C, R, Q, A>;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** What else ends with the group. */
+  readonly afterStop: (() => Promise<void>) | undefined;
+}
+
+/** A group whose member runs in this process. */
+export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
+  readonly #parts: LocalGroupParts<C, R, Q, A>;
+  #stopping: Promise<void> | null = null;
+
+  constructor(parts: LocalGroupParts<C, R, Q, A>) {
+    this.#parts = parts;
+  }
+
+  get group(): GroupId {
+    return this.#parts.member.group;
+  }
+
+  get node(): NodeId {
+    return this.#parts.member.node;
+  }
+
+  get pendingCount(): number {
+    return this.#parts.member.pendingCount;
+  }
+
+  propose(command: C, options: ProposeOptions = {}): Promise<Committed<R>> {
+    return this.#parts.member.propose(command, options);
+  }
+
+  read(query: Q, options: ReadOptions = {}): Promise<A> {
+    return this.#parts.member.read(query, options);
+  }
+
+  session(client: string): Session<C, R> {
+    const { clock, member, timeoutMs } = this.#parts;
+    return new MemberSession(client, {
+      clock,
+      timeoutMs,
+      propose: (command, options, session) =>
+        member.propose(command, options, session),
+    });
+  }
+
+  status(): GroupStatus {
+    return this.#parts.member.status();
+  }
+
+  events(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterable<GroupEvent> {
+    return this.#parts.member.events(options);
+  }
+
+  transferLeadership(to?: NodeId, options: WaitOptions = {}): Promise<void> {
+    return this.#parts.member.transferLeadership(to, options);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    await this.#parts.member.stop();
+    await this.#parts.afterStop?.();
+  }
+}
