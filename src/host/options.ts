@@ -178,6 +178,7 @@ export interface Committed<R> {
   readonly result: R;
   /** Where the command is in the log. */
   readonly index: LogIndex;
+  /** The term of the leader that appended it. */
   readonly term: Term;
 }
 
