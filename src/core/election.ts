@@ -72,7 +72,10 @@ function sendVoteRequest(raft: Raft, request: VoteRequest): void {
   };
   if (kind === "preVote") raft.send({ type: "requestPreVote", ...header });
   else {
-    raft.send({
+    // Not before term, vote and the log it speaks of are durable. Others may
+    // elect us without our own vote; after a crash we would stand for the
+    // same term again, with another log, and lead it twice.
+    raft.sendAfterPersist({
       type: "requestVote",
       ...header,
       transfer: kind === "transfer",
