@@ -12,6 +12,7 @@
  */
 import { copyBytes, decodeCbor, encodeCbor } from "../codec.ts";
 import { RaftError } from "../errors.ts";
+import { Slab } from "./slab.ts";
 import type { Schema } from "../state_machine.ts";
 
 /** Names one command of one client; two commands never share one. */
@@ -47,6 +48,7 @@ export function isSequence(sequence: unknown): sequence is number {
 /** Puts commands into entries and takes them out again. */
 export class CommandCodec<C> {
   readonly #schema: Schema<C>;
+  readonly #slab = new Slab();
 
   /** A codec for the commands that `schema` accepts. */
   constructor(schema: Schema<C>) {
@@ -54,9 +56,8 @@ export class CommandCodec<C> {
   }
 
   /**
-   * Checks a command and encodes it, of a session if given. The result has a
-   * buffer of its own and exact length: entries live long, and a view would
-   * keep a pool of the encoder alive that also served large frames.
+   * Checks a command and encodes it, of a session if given. The result is
+   * never written to again.
    *
    * @throws {RaftError} `invalidCommand`, outcome `notAppended`, if the schema
    * refuses the command, it does not fit CBOR, or the session is malformed.
@@ -72,7 +73,7 @@ export class CommandCodec<C> {
       assertSession(session);
     }
     try {
-      return copyBytes(encodeCbor(
+      return this.#slab.copy(encodeCbor(
         session === undefined
           ? [checked]
           : [session.client, session.sequence, checked],

@@ -114,11 +114,16 @@ function* clientParts(
   let parts: ClientPart[] = [];
   let bytes = 0;
   for (const { client, floor, sequences, slots } of clients) {
+    if (bytes >= FRAME_TARGET_BYTES) {
+      yield parts;
+      parts = [];
+      bytes = 0;
+    }
     let part: ClientPart = [client, floor, [], []];
     parts.push(part);
     bytes += client.length + ITEM_OVERHEAD_BYTES;
     for (const [at, sequence] of sequences.entries()) {
-      if (bytes >= FRAME_TARGET_BYTES) {
+      if (bytes >= FRAME_TARGET_BYTES && at > 0) {
         yield parts;
         part = [client, floor, [], []];
         parts = [part];
