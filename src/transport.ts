@@ -18,6 +18,8 @@
  * 7. What is handed to `receive` is the receiver's own: no byte of it changes
  *    later (H121).
  * 8. After `close` resolves nothing is delivered, nothing is left running.
+ * 9. A snapshot arrives whole and in order, or `sendSnapshot` rejects; a part
+ *    never passes for the whole.
  *
  * @module
  */

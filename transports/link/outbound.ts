@@ -5,6 +5,7 @@
  * @module
  */
 import { CborWriter } from "../../src/cbor_writer.ts";
+import { envelopesBytes } from "../../src/envelopes.ts";
 import { isRaftError } from "../../src/errors.ts";
 import { encodeControlFrame, FRAME_KIND, writeFrames } from "../../src/wire.ts";
 import { DialError, RejectedError } from "./channel.ts";
@@ -22,9 +23,6 @@ const PROVEN_AFTER_MS = 1_000;
 /** A larger buffer is not kept for the next write. */
 const MAX_SPARE_BYTES = 1 << 20;
 const FIRST_BUFFER_BYTES = 16 << 10;
-
-/** What an entry counts for besides its command. */
-const ENTRY_BYTES = 32;
 
 const PING = encodeControlFrame(FRAME_KIND.ping, 0);
 
@@ -99,7 +97,7 @@ export class OutboundLink {
   }
 
   #sendLater(envelopes: readonly Envelope[]): boolean {
-    const bytes = payloadBytes(envelopes);
+    const bytes = envelopesBytes(envelopes);
     const { maxQueueBytes } = this.#context.config;
     if (bytes > maxQueueBytes) return false;
     this.#lastSendMs = performance.now();
@@ -111,7 +109,7 @@ export class OutboundLink {
       this.#waitingBytes > maxQueueBytes
     ) {
       const oldest = this.#waiting.shift();
-      if (oldest !== undefined) this.#waitingBytes -= payloadBytes(oldest);
+      if (oldest !== undefined) this.#waitingBytes -= envelopesBytes(oldest);
     }
     if (!this.#running) {
       this.#running = true;
@@ -261,20 +259,4 @@ export class OutboundLink {
   #tell(state: PeerState): void {
     this.#context.peerState(this.#address, state);
   }
-}
-
-/** Bytes of entries and commands, which make up all large messages. */
-function payloadBytes(envelopes: readonly Envelope[]): number {
-  let bytes = 0;
-  for (const { message } of envelopes) {
-    if (message.type === "appendEntries") {
-      for (const entry of message.entries) {
-        bytes += ENTRY_BYTES +
-          (entry.type === "command" ? entry.data.length : 0);
-      }
-    } else if (message.type === "propose") {
-      for (const command of message.commands) bytes += command.length;
-    }
-  }
-  return bytes;
 }
