@@ -40,7 +40,7 @@ const walls: Readonly<Record<string, Wall>> = {
     code: ["contracts", "transports/link", "node:", "npm:hono"],
     types: ["core"],
   },
-  root: { code: ["contracts", "host", "rsm"], types: ["core"] },
+  root: { code: ["core", "contracts", "host", "rsm"] },
 };
 
 /** Programs and tests: no room imports them. */
@@ -183,7 +183,7 @@ describe("third parties", () => {
 
   it("zod is imported whole, which lets bundlers drop what is unused", () => {
     const wrong = sources.filter(({ text }) =>
-      /^import (?!type |\* as z from )[^;]*? from "zod";$/m.test(text)
+      /^import (?!type |\* as z from )[^;]*? from "zod";/m.test(text)
     );
     assertEquals(wrong.map(({ path }) => path), []);
   });
