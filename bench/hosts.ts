@@ -60,10 +60,12 @@ async function rate(
   seconds: number,
 ): Promise<number> {
   const start = performance.now();
-  const end = start + seconds * 1_000;
   let count = 0;
+  let done = false;
+  // A reading of the clock per proposal would cost as much as a bare turn.
+  setTimeout(() => (done = true), seconds * 1_000);
   const proposer = async () => {
-    while (performance.now() < end) {
+    while (!done) {
       await propose();
       count++;
     }
