@@ -115,13 +115,14 @@ function inLease(raft: Raft, message: RequestVote | RequestPreVote): boolean {
 
 /** Meets a term below ours: the sender has to learn of the newer one. */
 function answerOldTerm(raft: Raft, message: TermMessage): void {
-  const { config, id, term } = raft;
+  const { config, id, leader, term } = raft;
   switch (message.type) {
     case "appendEntries":
     case "heartbeat":
       // A leader cut off under check-quorum or pre-vote would never hear of
-      // the new term otherwise, and its follower never rejoin (H04, H05).
-      if (!config.checkQuorum && !config.preVote) return;
+      // the new term otherwise, and its follower never rejoin (H04, H05). We
+      // cannot know which flags others have: who follows nobody tells (H06).
+      if (!config.checkQuorum && !config.preVote && leader !== null) return;
       raft.sendAfterPersist({
         type: "appendEntriesResponse",
         from: id,
