@@ -12,6 +12,13 @@
  * 4. `snapshot` captures the state as of the last `apply` before it returns;
  *    the chunks are read later, while applies go on (H68).
  * 5. `restore` replaces the state; nothing of the old one survives (H67).
+ * 6. Commands and results are plain data: CBOR gives back what it was given.
+ *    Commands go through the log, results of sessions through their table.
+ *
+ * What `apply` is given is the machine's own, byte fields too: it may keep it
+ * and share it with nobody. Chunks belong to whoever made them: `restore`
+ * copies what it keeps (H121). `machineCases` of `@balsa/raft/testing` tests
+ * all this.
  *
  * @module
  */
