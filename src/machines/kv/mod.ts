@@ -43,4 +43,4 @@ export type {
   SnapshotSource,
   StateMachine,
 } from "../../state_machine.ts";
-export type { LogIndex, Term } from "../../core/types.ts";
+export type { Flavor, LogIndex, Term } from "../../core/types.ts";
