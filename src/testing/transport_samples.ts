@@ -122,7 +122,6 @@ export function sampleSnapshot(): {
   return { transfer, bytes };
 }
 
-// deno-lint-ignore require-await -- the contract wants an async iterable
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   let size = 1;
   for (let at = 0; at < bytes.length; at += size) {
