@@ -1,0 +1,186 @@
+/**
+ * Reads records back: in a frame that recovery goes through, and one by one
+ * when old entries are wanted again.
+ *
+ * @module
+ */
+import {
+  confStateFromArray,
+  copyBytes,
+  decodeCbor,
+  entryFromPayload,
+} from "../../src/codec.ts";
+import type {
+  AppliedConf,
+  Entry,
+  GroupId,
+  HardState,
+  LogIndex,
+  NodeId,
+  SnapshotMeta,
+  Term,
+} from "../../src/core/types.ts";
+import { checksum, getU64, RECORD_HEADER_BYTES, viewOf } from "./format.ts";
+
+/** A record within a buffer. */
+export interface RecordView {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Where in `bytes` it begins. */
+  readonly start: number;
+  /** Where its payload begins. */
+  readonly payload: number;
+  readonly end: number;
+  readonly type: number;
+  readonly group: GroupId;
+  /** Its checksum, as stored. */
+  readonly checksum: number;
+}
+
+/**
+ * The record at `start`.
+ *
+ * @throws {Error} If it is longer than `limit` allows.
+ */
+export function readRecord(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  limit: number = bytes.length,
+): RecordView {
+  const payload = start + RECORD_HEADER_BYTES;
+  if (payload > limit) {
+    throw new Error(`Cannot read a record: ${limit - start} bytes are left`);
+  }
+  const end = payload + view.getUint32(start + 4, true);
+  if (end > limit) {
+    throw new Error(
+      `Cannot read a record: it has ${end - start} bytes, but ${
+        limit - start
+      } are left`,
+    );
+  }
+  return {
+    bytes,
+    view,
+    start,
+    payload,
+    end,
+    type: view.getUint32(start + 8, true),
+    group: getU64(view, start + 12),
+    checksum: view.getUint32(start, true),
+  };
+}
+
+/** Whether the bytes are those the record was written with (H60). */
+export function isIntact(record: RecordView, recordSeed: number): boolean {
+  const { bytes, start, end } = record;
+  return record.checksum === checksum(bytes, start + 4, end, recordSeed);
+}
+
+/** Payload of a create record. */
+export function readCreate(
+  record: RecordView,
+): { readonly node: NodeId; readonly snapshot: SnapshotMeta } {
+  const cbor = decodeCbor(cborAt(record, 8));
+  if (!Array.isArray(cbor)) {
+    throw new Error("Cannot read a create record: its snapshot is no array");
+  }
+  const [index, term, conf]: unknown[] = cbor;
+  if (typeof index !== "number" || typeof term !== "number") {
+    throw new Error(
+      `Cannot read a create record: its snapshot is at ${index} of term ${term}`,
+    );
+  }
+  return {
+    node: getU64(record.view, record.payload),
+    snapshot: { index, term, conf: confStateFromArray(conf) },
+  };
+}
+
+/** Payload of a hard state record. */
+export function readHardState(record: RecordView): HardState {
+  const { view, payload, bytes } = record;
+  return {
+    term: getU64(view, payload),
+    vote: bytes[payload + 24] === 1 ? getU64(view, payload + 8) : null,
+    commit: getU64(view, payload + 16),
+  };
+}
+
+/** Payload of a configuration record. */
+export function readConf(record: RecordView): AppliedConf {
+  return {
+    index: getU64(record.view, record.payload),
+    conf: confStateFromArray(decodeCbor(cborAt(record, 8))),
+  };
+}
+
+function cborAt(record: RecordView, skip: number): Uint8Array {
+  return record.bytes.subarray(record.payload + skip, record.end);
+}
+
+/** What entries a record holds. */
+export interface RunHead {
+  readonly term: Term;
+  readonly first: LogIndex;
+  readonly count: number;
+}
+
+/** The head of an entries record. */
+export function readRunHead(record: RecordView): RunHead {
+  const { view, payload } = record;
+  return {
+    term: getU64(view, payload),
+    first: getU64(view, payload + 8),
+    count: view.getUint32(payload + 16, true),
+  };
+}
+
+/**
+ * The entries of a record that lie within `[from, through]`, in order, each
+ * with bytes of its own.
+ *
+ * @throws {Error} If the record does not hold what its head says.
+ */
+export function readRun(
+  record: RecordView,
+  from: LogIndex,
+  through: LogIndex,
+): Entry[] {
+  const { bytes, view, end } = record;
+  const { term, first, count } = readRunHead(record);
+  const entries: Entry[] = [];
+  let at = record.payload + 20;
+  for (let i = 0; i < count; i++) {
+    const index = first + i;
+    if (index > through) break;
+    const start = at + 5;
+    const stop = start + view.getUint32(at + 1, true);
+    if (stop > end) {
+      throw new Error(`Cannot read entry ${index}: it goes beyond its record`);
+    }
+    if (index >= from) {
+      const data = copyBytes(bytes.subarray(start, stop));
+      entries.push(entryFromPayload(bytes[at] ?? 0, term, index, data));
+    }
+    at = stop;
+  }
+  return entries;
+}
+
+/** All records of a frame's body. */
+export function readRecords(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): RecordView[] {
+  const view = viewOf(bytes);
+  const records: RecordView[] = [];
+  for (let at = from; at < to;) {
+    const record = readRecord(bytes, view, at, to);
+    records.push(record);
+    at = record.end;
+  }
+  return records;
+}

@@ -1,0 +1,291 @@
+/**
+ * Opens a log that exists: finds its end, tells an unfinished write from
+ * damage, and makes sure that what was found is durable.
+ *
+ * @module
+ */
+import { RaftError } from "../../src/errors.ts";
+import type { StorageRepair } from "../../src/storage.ts";
+import { corruption, type FileOffset } from "./errors.ts";
+import { readFully, writeFully } from "./file_system.ts";
+import {
+  decodeHeader,
+  encodeHeader,
+  headerSeed,
+  type LogIdentity,
+  MAX_HEADER_BYTES,
+} from "./format.ts";
+import { GroupTable } from "./groups.ts";
+import { foreignVersion, requireDeployment } from "./identity.ts";
+import {
+  CHAIN_START,
+  findRemains,
+  type FrameChain,
+  scanSegment,
+  type ScanTarget,
+  type SegmentScan,
+} from "./scan.ts";
+import {
+  fillWithZeros,
+  listSegments,
+  type LogPlace,
+  type Segment,
+  segmentPath,
+} from "./segment.ts";
+
+/** A log that was opened. */
+export interface RecoveredLog {
+  readonly groups: GroupTable;
+  /** The segment that takes the next frame. */
+  readonly active: Segment;
+  /** The one prepared behind it, if there is one. */
+  readonly spare: Segment | undefined;
+  /** The last frame. */
+  readonly chain: FrameChain;
+  readonly repairs: readonly StorageRepair[];
+}
+
+/** A file of the log that is being looked at. */
+interface Candidate extends ScanTarget {
+  readonly header: Uint8Array;
+  readonly isHeaderWhole: boolean;
+}
+
+/** Where the frames of the log end. */
+interface LogEnd {
+  readonly at: Candidate;
+  readonly scan: SegmentScan;
+  /** Numbers of the segments behind. */
+  readonly behind: readonly number[];
+}
+
+/**
+ * Reads all segments.
+ *
+ * @throws {RaftError} `corrupt`, `unsupportedFormat`, `identityMismatch`; all
+ * files are as they were then. Errors of the file system pass through.
+ */
+export async function recoverLog(place: LogPlace): Promise<RecoveredLog> {
+  const files: Candidate[] = [];
+  try {
+    return await recoverFiles(place, files);
+  } catch (error) {
+    for (const { file } of files) place.fileSystem.close(file);
+    throw error;
+  }
+}
+
+async function recoverFiles(
+  place: LogPlace,
+  files: Candidate[],
+): Promise<RecoveredLog> {
+  const sequences = listSegments(place.fileSystem, place.directory);
+  const groups = new GroupTable();
+  const open = async (sequence: number): Promise<Candidate> => {
+    // Full segments are read once: there may be more than files can be open.
+    for (const { file } of files.splice(0, files.length - 1)) {
+      place.fileSystem.close(file);
+    }
+    const candidate = await openCandidate(place, sequence);
+    files.push(candidate);
+    return candidate;
+  };
+  const end = await findEnd(place, sequences, { groups, open });
+  const next = end.behind[0];
+  const spare = next === undefined ? undefined : await open(next);
+  const dirtyEnd = await judgeRemains(end, spare);
+  const repairs: StorageRepair[] = [];
+  // Nothing was changed up to here; from here on nothing is refused.
+  await repairTail(end.at, { from: end.scan.end, dirtyEnd, repairs });
+  if (spare !== undefined) await repairSpare(spare, repairs);
+  // A killed process may have left what no flush has covered yet (H45, H51).
+  await place.fileSystem.sync(end.at.file);
+  await place.fileSystem.syncDirectory(place.directory);
+  return {
+    groups,
+    active: toSegment(end.at, end.scan.end),
+    spare: spare && toSegment(spare, spare.headerBytes),
+    chain: end.scan.chain,
+    repairs,
+  };
+}
+
+async function findEnd(
+  place: LogPlace,
+  sequences: readonly number[],
+  into: {
+    readonly groups: GroupTable;
+    readonly open: (sequence: number) => Promise<Candidate>;
+  },
+): Promise<LogEnd> {
+  let chain = CHAIN_START;
+  for (let i = 0; i <= sequences.length; i++) {
+    const sequence = sequences[i];
+    if (sequence !== i + 1) throw missing(place, i + 1);
+    const at = await into.open(sequence);
+    const behind = sequences.slice(i + 1);
+    await requireHeader(at, behind.length === 0);
+    const scan = await scanSegment(at, chain, into.groups);
+    if (!scan.isSealed) return { at, scan, behind };
+    chain = scan.chain;
+  }
+  throw missing(place, sequences.length + 1);
+}
+
+function missing(place: LogPlace, sequence: number): RaftError {
+  const file = segmentPath(place.directory, sequence);
+  return corruption({ file, offset: 0 }, "the segment is missing");
+}
+
+async function openCandidate(
+  place: LogPlace,
+  sequence: number,
+): Promise<Candidate> {
+  const { fileSystem, directory, identity } = place;
+  const path = segmentPath(directory, sequence);
+  const header = encodeHeader(identity, sequence);
+  const file = fileSystem.open(path, "update");
+  try {
+    const start = new Uint8Array(MAX_HEADER_BYTES);
+    const length = await readFully(fileSystem, file, start, 0);
+    const found = start.subarray(0, length);
+    requireOwn(found, { path, sequence, identity });
+    return {
+      fileSystem,
+      path,
+      file,
+      size: fileSystem.size(file),
+      sequence,
+      seed: headerSeed(header),
+      headerBytes: header.length,
+      header,
+      isHeaderWhole: header.every((byte, i) => byte === found[i]),
+    };
+  } catch (error) {
+    fileSystem.close(file);
+    throw error;
+  }
+}
+
+/** Refuses a header that is whole, but another one than belongs here. */
+function requireOwn(
+  found: Uint8Array,
+  wanted: {
+    readonly path: string;
+    readonly sequence: number;
+    readonly identity: LogIdentity;
+  },
+): void {
+  const { path, sequence, identity } = wanted;
+  const at: FileOffset = { file: path, offset: 0 };
+  const reading = decodeHeader(found);
+  if (reading.type === "damaged") return;
+  if (reading.type === "foreign") throw foreignVersion(at, reading.version);
+  requireDeployment(reading.identity, identity.deployment, path);
+  if (reading.identity.incarnation !== identity.incarnation) {
+    throw new RaftError(
+      "identityMismatch",
+      `Cannot open "${path}": it belongs to log ${reading.identity.incarnation}, wanted ${identity.incarnation}`,
+      at,
+    );
+  }
+  if (reading.sequence !== sequence) {
+    throw corruption(at, `it is segment ${reading.sequence}, not ${sequence}`);
+  }
+}
+
+/**
+ * A bad header is damage, unless the file is the last one and holds nothing:
+ * then it was cut, as its last frame might have been.
+ */
+async function requireHeader(
+  candidate: Candidate,
+  isLast: boolean,
+): Promise<void> {
+  if (candidate.isHeaderWhole) return;
+  const remains = await findRemains(candidate, candidate.headerBytes - 1);
+  if (isLast && remains.frameAt === undefined) return;
+  throw corruption(
+    { file: candidate.path, offset: 0 },
+    "its header is damaged, though frames follow",
+  );
+}
+
+/**
+ * Decides what is behind the last frame: returns where an unfinished write
+ * ends, or throws because frames follow it.
+ */
+async function judgeRemains(
+  end: LogEnd,
+  spare: Candidate | undefined,
+): Promise<number> {
+  const from = end.scan.end;
+  const at: FileOffset = { file: end.at.path, offset: from };
+  const remains = await findRemains(end.at, from);
+  if (remains.frameAt !== undefined) {
+    throw corruption(
+      at,
+      `the frame there is damaged, though one follows at ${remains.frameAt}`,
+    );
+  }
+  if (end.behind.length > 1) {
+    throw corruption(
+      at,
+      `the log ends there, though ${end.behind.length} segments follow`,
+    );
+  }
+  if (spare === undefined) return remains.dirtyEnd;
+  // A frame goes to the next segment only after this one was sealed. A look
+  // at its start will do, unless something is odd.
+  const isOdd = remains.dirtyEnd > from || !spare.isHeaderWhole;
+  const to = isOdd ? spare.size : Math.min(spare.size, 1 << 20);
+  const ahead = await findRemains(spare, spare.headerBytes - 1, to);
+  if (ahead.frameAt === undefined) return remains.dirtyEnd;
+  throw corruption(
+    at,
+    `the frame there is damaged, though "${spare.path}" has one at ${ahead.frameAt}`,
+  );
+}
+
+/** Wipes an unfinished write for good, so that nothing of it rises (H47). */
+async function repairTail(
+  target: Candidate,
+  tail: {
+    readonly from: number;
+    readonly dirtyEnd: number;
+    readonly repairs: StorageRepair[];
+  },
+): Promise<void> {
+  const from = target.isHeaderWhole ? tail.from : 0;
+  const dirtyEnd = Math.max(
+    tail.dirtyEnd,
+    target.isHeaderWhole ? 0 : Math.min(target.size, target.headerBytes),
+  );
+  if (dirtyEnd <= from && target.isHeaderWhole) return;
+  const { fileSystem, file } = target;
+  await fillWithZeros(fileSystem, file, tail.from, dirtyEnd);
+  if (!target.isHeaderWhole) writeFully(fileSystem, file, target.header, 0);
+  await fileSystem.sync(file);
+  tail.repairs.push({
+    type: "tornTail",
+    file: target.path,
+    offset: from,
+    bytes: dirtyEnd - from,
+  });
+}
+
+/** The prepared segment holds nothing; only its header may need mending. */
+async function repairSpare(
+  spare: Candidate,
+  repairs: StorageRepair[],
+): Promise<void> {
+  if (spare.isHeaderWhole) return;
+  const from = spare.headerBytes;
+  await repairTail(spare, { from, dirtyEnd: from, repairs });
+}
+
+function toSegment(candidate: Candidate, end: number): Segment {
+  const { sequence, path, file, seed, headerBytes, size } = candidate;
+  const capacity = Math.max(size, headerBytes);
+  return { sequence, path, file, seed, headerBytes, capacity, end };
+}

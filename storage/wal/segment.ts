@@ -1,0 +1,177 @@
+/**
+ * Segment files: their names, how they come into being, how they are read.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import {
+  encodeHeader,
+  FRAME_HEADER_BYTES,
+  headerSeed,
+  type LogIdentity,
+} from "./format.ts";
+import {
+  errorCode,
+  type FileHandle,
+  type WalFileSystem,
+  writeFully,
+} from "./file_system.ts";
+
+const SEGMENT_NAME = /^(\d{16})\.wal$/;
+const ZEROS: Uint8Array = new Uint8Array(1 << 20);
+/** Synced in steps, so that the log's own flushes never wait for much. */
+const FILL_STEP_BYTES = 4 << 20;
+
+/**
+ * The first segment of a log is at most this large, and each one after it at
+ * most four times the one before: a small log costs little to start, and a
+ * busy one soon has segments of full size.
+ */
+const FIRST_SEGMENT_BYTES = 4 << 20;
+const SEGMENT_GROWTH = 4;
+
+/** One file of the log. */
+export interface Segment {
+  readonly sequence: number;
+  readonly path: string;
+  /** Open for reading and writing as long as the segment takes frames. */
+  readonly file: FileHandle;
+  /** What its frames are bound to. */
+  readonly seed: number;
+  readonly headerBytes: number;
+  /** Bytes that are laid out in advance. */
+  readonly capacity: number;
+  /** Where the next frame goes: the end of the last one. */
+  end: number;
+}
+
+/** Where a log lives. */
+export interface LogPlace {
+  readonly fileSystem: WalFileSystem;
+  readonly directory: string;
+  readonly identity: LogIdentity;
+}
+
+/** Name of a segment in its directory. */
+export function segmentPath(directory: string, sequence: number): string {
+  return join(directory, `${String(sequence).padStart(16, "0")}.wal`);
+}
+
+/** Numbers of the segments in a directory, ascending. */
+export function listSegments(
+  fileSystem: WalFileSystem,
+  directory: string,
+): number[] {
+  const sequences: number[] = [];
+  for (const name of fileSystem.list(directory)) {
+    const match = SEGMENT_NAME.exec(name);
+    if (match !== null) sequences.push(Number(match[1]));
+  }
+  return sequences.sort((a, b) => a - b);
+}
+
+/** How large the segment after one of `previous` bytes is; 0: the first. */
+export function nextCapacity(previous: number, segmentBytes: number): number {
+  const grown = Math.max(FIRST_SEGMENT_BYTES, previous * SEGMENT_GROWTH);
+  return Math.min(segmentBytes, grown);
+}
+
+/** Whether a frame, and the one that seals the segment, still go in. */
+export function fits(segment: Segment, frameBytes: number): boolean {
+  // An empty segment takes a frame of any size: it grows beyond its plan.
+  return segment.end === segment.headerBytes ||
+    segment.end + frameBytes + FRAME_HEADER_BYTES <= segment.capacity;
+}
+
+/**
+ * Makes the segment: filled with zeros, so that later writes change no
+ * metadata and a flush is one write to the disk; durable under its name when
+ * this resolves (H51). The work is done in slices off the caller's thread.
+ */
+export async function createSegment(
+  place: LogPlace,
+  sequence: number,
+  capacity: number,
+): Promise<Segment> {
+  const { fileSystem, directory } = place;
+  const path = segmentPath(directory, sequence);
+  const draft = `${path}.tmp`;
+  const header = encodeHeader(place.identity, sequence);
+  removeIfThere(fileSystem, draft);
+  const file = fileSystem.open(draft, "create");
+  try {
+    writeFully(fileSystem, file, header, 0);
+    await fillWithZeros(fileSystem, file, header.length, capacity);
+    await fileSystem.sync(file);
+    fileSystem.rename(draft, path);
+    await fileSystem.syncDirectory(directory);
+  } catch (error) {
+    fileSystem.close(file);
+    removeQuietly(fileSystem, draft);
+    throw error;
+  }
+  return {
+    sequence,
+    path,
+    file,
+    seed: headerSeed(header),
+    headerBytes: header.length,
+    capacity: Math.max(capacity, header.length),
+    end: header.length,
+  };
+}
+
+/** Writes zeros over `[from, to)`. Does not wait for the disk. */
+export async function fillWithZeros(
+  fileSystem: WalFileSystem,
+  file: FileHandle,
+  from: number,
+  to: number,
+): Promise<void> {
+  let unsynced = 0;
+  for (let at = from; at < to;) {
+    const zeros = ZEROS.subarray(0, Math.min(ZEROS.length, to - at));
+    const count = await fileSystem.writeLater(file, zeros, at);
+    if (count <= 0) {
+      throw new Error(
+        `Cannot lay out a segment: nothing was written at offset ${at} of ${to}`,
+      );
+    }
+    at += count;
+    unsynced += count;
+    if (unsynced >= FILL_STEP_BYTES) {
+      unsynced = 0;
+      await fileSystem.sync(file);
+    }
+  }
+}
+
+/** Whether all of `bytes` is zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (Buffer.compare(part, ZEROS.subarray(0, part.length)) !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Removes a file that may not exist. */
+export function removeIfThere(fileSystem: WalFileSystem, path: string): void {
+  try {
+    fileSystem.unlink(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+/** For cleaning up behind another error, which is the one to tell about. */
+function removeQuietly(fileSystem: WalFileSystem, path: string): void {
+  try {
+    fileSystem.unlink(path);
+  } catch {
+    // Opening the log removes it.
+  }
+}
