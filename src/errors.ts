@@ -55,6 +55,7 @@ export interface RaftErrorOptions {
   readonly file?: string | undefined;
   /** Byte offset in `file`. */
   readonly offset?: number | undefined;
+  /** What led to it, as in every `Error`. */
   readonly cause?: unknown;
 }
 

@@ -32,8 +32,11 @@ export interface Schema<T> {
 
 /** A committed command, at its place in the log. */
 export interface Applied<Command> {
+  /** Its place in the log; ascending, not always without gaps. */
   readonly index: LogIndex;
+  /** Term of the leader that took it. */
   readonly term: Term;
+  /** What `StateMachine.command` let through. */
   readonly command: Command;
 }
 

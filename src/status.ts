@@ -18,10 +18,13 @@ export type ProgressState = "probe" | "replicate" | "snapshot";
 
 /** One member of a group, as seen by the member that reports it. */
 export interface MemberStatus {
+  /** The member. */
   readonly id: NodeId;
+  /** Where its host is reached (`host:port`). */
   readonly address: string;
   /** Where its clients reach it (`host:port`), once it has said so. */
   readonly clientAddress: string | null;
+  /** Its part in the configuration. */
   readonly role: "voter" | "learner" | "witness";
   /** On a leader: the last index known to be on the member; else `null`. */
   readonly matchIndex: LogIndex | null;
@@ -33,18 +36,29 @@ export interface MemberStatus {
 
 /** A member at one instant. */
 export interface GroupStatus {
+  /** The group. */
   readonly group: GroupId;
+  /** The member that reports. */
   readonly node: NodeId;
+  /** What it is in its term. */
   readonly role: Role;
+  /** Its current term. */
   readonly term: Term;
+  /** Who leads, as far as it knows; `null` for nobody. */
   readonly leader: NodeId | null;
+  /** First index of the retained log. */
   readonly firstIndex: LogIndex;
+  /** Last index of the log; `firstIndex - 1` if it is empty. */
   readonly lastIndex: LogIndex;
   /** Everything up to here is on this member's disk. */
   readonly stableIndex: LogIndex;
+  /** Last index known to be committed. */
   readonly commitIndex: LogIndex;
+  /** Last index that its machine has applied. */
   readonly appliedIndex: LogIndex;
+  /** The configuration in force. */
   readonly conf: ConfState;
+  /** All members of the configuration, ascending by id. */
   readonly members: readonly MemberStatus[];
   /**
    * How old stale reads may be: milliseconds since this member last knew that
@@ -62,7 +76,9 @@ export interface GroupStatus {
 
 /** Why a member stopped. */
 export interface StopReason {
+  /** Why, for programs. */
   readonly code: RaftErrorCode;
+  /** Why, for people. */
   readonly message: string;
 }
 

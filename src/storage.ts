@@ -60,8 +60,11 @@ export interface OpenedStorage {
 
 /** A repair that lost nothing durable. */
 export interface StorageRepair {
+  /** What was repaired: an unfinished last write was cut off. */
   readonly type: "tornTail";
+  /** The file that was cut. */
   readonly file: string;
+  /** Where it ends now, in bytes. */
   readonly offset: number;
   /** Bytes dropped. */
   readonly bytes: number;
@@ -69,19 +72,23 @@ export interface StorageRepair {
 
 /** What is stored of one group. */
 export interface StoredGroup {
+  /** The group. */
   readonly group: GroupId;
   /** The member this data belongs to; starting as another one is refused. */
   readonly node: NodeId;
+  /** The newest one written. */
   readonly hardState: HardState;
   /** What lies below the log; index 0 with the bootstrap configuration. */
   readonly snapshot: SnapshotMeta;
   /** The newest configuration written by {@linkcode GroupWrite.conf}. */
   readonly conf?: AppliedConf | undefined;
+  /** First index of the retained log. */
   readonly firstIndex: LogIndex;
   /** `firstIndex - 1` for an empty log. */
   readonly lastIndex: LogIndex;
   /** Term of the entry before `firstIndex`. */
   readonly prevTerm: Term;
+  /** Terms of the retained entries; empty for an empty log. */
   readonly termRuns: readonly TermRun[];
   /** The newest entries, contiguous up to `lastIndex`, bounded in bytes. */
   readonly tail: readonly Entry[];
@@ -89,6 +96,7 @@ export interface StoredGroup {
 
 /** One group's part of a batch. */
 export interface GroupWrite {
+  /** The group. */
   readonly group: GroupId;
   /**
    * Creates the group: who this member is, and the state it starts from.
@@ -98,6 +106,7 @@ export interface GroupWrite {
     readonly node: NodeId;
     readonly snapshot: SnapshotMeta;
   } | undefined;
+  /** Replaces the stored one. */
   readonly hardState?: HardState | undefined;
   /** Replaces the log up to its index; its data was stored before. */
   readonly snapshot?: SnapshotMeta | undefined;
@@ -118,7 +127,9 @@ export interface WriteOptions {
 
 /** Which stored entries to read. */
 export interface ReadRange {
+  /** The group. */
   readonly group: GroupId;
+  /** Inclusive. */
   readonly from: LogIndex;
   /** Inclusive. */
   readonly through: LogIndex;
@@ -138,6 +149,7 @@ export interface SnapshotWriter {
 
 /** A stored snapshot. */
 export interface SnapshotReader {
+  /** What it contains. */
   readonly meta: SnapshotMeta;
   /** Length of the data in bytes. */
   readonly bytes: number;

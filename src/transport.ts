@@ -28,7 +28,9 @@ import type { GroupId, SnapshotMeta } from "./core/types.ts";
 
 /** A message and the group it belongs to. */
 export interface Envelope {
+  /** The group of sender and receiver. */
   readonly group: GroupId;
+  /** The message. */
   readonly message: Message;
 }
 
@@ -73,8 +75,11 @@ export interface TransportHandler {
 
 /** A snapshot on its way in. */
 export interface SnapshotTransfer {
+  /** The group it belongs to. */
   readonly group: GroupId;
+  /** What it contains. */
   readonly meta: SnapshotMeta;
+  /** Its data, to be read once, as fast as the reader takes it. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 

@@ -9,7 +9,9 @@ import type { Entry, LogIndex, NodeId, SnapshotMeta, Term } from "./types.ts";
 
 /** What every message says. */
 export interface MessageHeader {
+  /** Who sends it. */
   readonly from: NodeId;
+  /** Whom it is for. */
   readonly to: NodeId;
   /**
    * Term of the sender, save that a pre-vote carries the term its sender
@@ -22,9 +24,11 @@ export interface MessageHeader {
 
 /** Asks for a vote (thesis §3.4). */
 export interface RequestVote extends MessageHeader {
+  /** The kind of message. */
   readonly type: "requestVote";
   /** Last entry of the candidate's log, for the restriction of §3.6.1. */
   readonly lastLogIndex: LogIndex;
+  /** Term of that entry. */
   readonly lastLogTerm: Term;
   /** Set when a leadership transfer caused it; overrides stickiness (§4.2.3). */
   readonly transfer: boolean;
@@ -32,28 +36,37 @@ export interface RequestVote extends MessageHeader {
 
 /** Answers a {@linkcode RequestVote}. */
 export interface RequestVoteResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "requestVoteResponse";
+  /** Whether the vote is refused. */
   readonly reject: boolean;
 }
 
 /** Asks whether a vote would be granted (thesis §9.6). Changes no term. */
 export interface RequestPreVote extends MessageHeader {
+  /** The kind of message. */
   readonly type: "requestPreVote";
+  /** Last entry of the sender's log, as in {@linkcode RequestVote}. */
   readonly lastLogIndex: LogIndex;
+  /** Term of that entry. */
   readonly lastLogTerm: Term;
 }
 
 /** Answers a {@linkcode RequestPreVote}. */
 export interface RequestPreVoteResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "requestPreVoteResponse";
+  /** Whether the vote would be refused. */
   readonly reject: boolean;
 }
 
 /** Replicates entries (thesis §3.5); without entries it probes or commits. */
 export interface AppendEntries extends MessageHeader {
+  /** The kind of message. */
   readonly type: "appendEntries";
   /** The entry before the first one carried. */
   readonly prevLogIndex: LogIndex;
+  /** Term of that entry. */
   readonly prevLogTerm: Term;
   /** The leader's commit index. */
   readonly commitIndex: LogIndex;
@@ -63,7 +76,9 @@ export interface AppendEntries extends MessageHeader {
 
 /** Answers an {@linkcode AppendEntries} or {@linkcode InstallSnapshot}. */
 export interface AppendEntriesResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "appendEntriesResponse";
+  /** Whether the log did not fit and nothing was appended. */
   readonly reject: boolean;
   /**
    * Accepted: the last index proven equal to the leader's. Rejected: the
@@ -81,6 +96,7 @@ export interface AppendEntriesResponse extends MessageHeader {
 
 /** Keeps followers and tells them what is committed. */
 export interface Heartbeat extends MessageHeader {
+  /** The kind of message. */
   readonly type: "heartbeat";
   /** `min(matchIndex, commitIndex)`: never more than the follower has. */
   readonly commitIndex: LogIndex;
@@ -93,34 +109,43 @@ export interface Heartbeat extends MessageHeader {
 
 /** Answers a {@linkcode Heartbeat}. */
 export interface HeartbeatResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "heartbeatResponse";
+  /** The round of the heartbeat it answers. */
   readonly round: number;
 }
 
 /** Replaces the receiver's log and state (thesis §5.3). */
 export interface InstallSnapshot extends MessageHeader {
+  /** The kind of message. */
   readonly type: "installSnapshot";
+  /** What the data, sent beside the messages, contains. */
   readonly snapshot: SnapshotMeta;
 }
 
 /** Tells the receiver to campaign at once (thesis §3.10). */
 export interface TimeoutNow extends MessageHeader {
+  /** The kind of message. */
   readonly type: "timeoutNow";
 }
 
 /** Asks the leader to hand over to `target` (thesis §3.10). */
 export interface TransferLeadership extends MessageHeader {
+  /** The kind of message. */
   readonly type: "transferLeadership";
+  /** The voter that is to lead. */
   readonly target: NodeId;
 }
 
 /** Commands that a member forwards to the leader. */
 export interface Propose extends MessageHeader {
+  /** The kind of message. */
   readonly type: "propose";
   /**
    * Correlates the answer; 0 asks for none. Fresh per request of a sender.
    */
   readonly ticket: number;
+  /** The commands, to be appended all or none. */
   readonly commands: readonly Uint8Array[];
 }
 
@@ -137,19 +162,24 @@ export type DropReason =
 
 /** Answers a {@linkcode Propose} as soon as the leader took or refused it. */
 export interface ProposeResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "proposeResponse";
+  /** The ticket of the proposal it answers. */
   readonly ticket: number;
   /**
    * `null`: the commands are in the leader's log from `index` on, in
    * `entryTerm`; not yet committed. Else nothing was appended.
    */
   readonly dropped: DropReason | null;
+  /** Index of the first command; 0 if dropped. */
   readonly index: LogIndex;
+  /** Term of the commands' entries; 0 if dropped. */
   readonly entryTerm: Term;
 }
 
 /** Asks the leader for a read index (thesis §6.4). */
 export interface ReadIndex extends MessageHeader {
+  /** The kind of message. */
   readonly type: "readIndex";
   /** Chosen by the asker, fresh for every request and retry. */
   readonly context: number;
@@ -157,7 +187,9 @@ export interface ReadIndex extends MessageHeader {
 
 /** Answers a {@linkcode ReadIndex}. */
 export interface ReadIndexResponse extends MessageHeader {
+  /** The kind of message. */
   readonly type: "readIndexResponse";
+  /** The context of the request it answers. */
   readonly context: number;
   /** What must be applied before the read may be served. */
   readonly index: LogIndex;

@@ -23,8 +23,11 @@ import type {
 
 /** What a member is made of. */
 export interface RaftOptions {
+  /** Identity of this member. */
   readonly id: NodeId;
+  /** What deviates from the defaults. */
   readonly config?: Partial<CoreConfig> | undefined;
+  /** What the member's storage holds. */
   readonly restored: RestoredState;
   /** Uniform in [0, 1). */
   readonly random: () => number;

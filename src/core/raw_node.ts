@@ -63,6 +63,7 @@ export type ProposeOutcome =
 export interface ProposeAnswer {
   /** The ticket given to `propose`. */
   readonly ticket: number;
+  /** What the leader made of it. */
   readonly outcome: Exclude<ProposeOutcome, { type: "forwarded" }>;
 }
 

@@ -19,6 +19,7 @@ import type {
 export interface ReadState {
   /** The context given to `readIndex`. */
   readonly context: number;
+  /** What must be applied before the read is served. */
   readonly index: LogIndex;
 }
 
@@ -32,6 +33,7 @@ export interface Load {
   readonly id: number;
   /** `apply`: to be handed out as committed; else the follower in need. */
   readonly purpose: "apply" | NodeId;
+  /** Inclusive. */
   readonly from: LogIndex;
   /** Inclusive. */
   readonly through: LogIndex;
@@ -66,7 +68,9 @@ export interface Ready {
   readonly messagesAfterPersist: readonly Message[];
   /** Committed and locally durable, each handed out once, in order. */
   readonly committedEntries: readonly Entry[];
+  /** Reads that may be served once their index is applied. */
   readonly readStates: readonly ReadState[];
+  /** Stored entries to fetch, in any order, beside everything else. */
   readonly loads: readonly Load[];
   /** Present when role or leader changed. */
   readonly softState?: SoftState | undefined;
@@ -74,6 +78,7 @@ export interface Ready {
 
 /** What a node starts from; storage's view of one group. */
 export interface RestoredState {
+  /** The newest one written. */
   readonly hardState: HardState;
   /** The state below the log: the last snapshot, or index 0 and bootstrap. */
   readonly snapshot: SnapshotMeta;

@@ -9,9 +9,13 @@ import type { ConfState, LogIndex, NodeId, Role, Term } from "./types.ts";
 
 /** A leader's view of one member. */
 export interface ProgressStatus {
+  /** The member. */
   readonly id: NodeId;
+  /** How it is replicated to. */
   readonly state: ProgressState;
+  /** Last index proven to be on it. */
   readonly matchIndex: LogIndex;
+  /** Next index to send; above `matchIndex`. */
   readonly nextIndex: LogIndex;
   /** 0 unless a snapshot is on its way. */
   readonly pendingSnapshotIndex: LogIndex;
@@ -21,25 +25,39 @@ export interface ProgressStatus {
   readonly recentActive: boolean;
   /** Whether nothing may be sent to it now. */
   readonly paused: boolean;
+  /** Whether it listens without a vote. */
   readonly learner: boolean;
 }
 
 /** A member at one instant. */
 export interface CoreStatus {
+  /** This member. */
   readonly id: NodeId;
+  /** What it is in its term. */
   readonly role: Role;
+  /** Its current term. */
   readonly term: Term;
+  /** Whom it voted for in the term; `null` for nobody. */
   readonly vote: NodeId | null;
+  /** Who leads the term, as far as it knows. */
   readonly leader: NodeId | null;
+  /** On a leader that hands over: to whom; else `null`. */
   readonly transferTarget: NodeId | null;
+  /** First index of the retained log. */
   readonly firstIndex: LogIndex;
+  /** Last index of the log; `firstIndex - 1` if it is empty. */
   readonly lastIndex: LogIndex;
+  /** Term of the last entry. */
   readonly lastTerm: Term;
+  /** Last index that is durable here. */
   readonly stableIndex: LogIndex;
+  /** Last index known to be committed. */
   readonly commitIndex: LogIndex;
+  /** Last index reported as applied. */
   readonly appliedIndex: LogIndex;
   /** Payload bytes this leader appended that are not committed. */
   readonly uncommittedBytes: number;
+  /** The configuration in force. */
   readonly conf: ConfState;
   /** Empty unless leader; ascending by id. */
   readonly progress: readonly ProgressStatus[];

@@ -30,6 +30,7 @@ export interface EntryId {
 
 /** A user command, opaque to the core. */
 export interface CommandEntry extends EntryId {
+  /** The kind of entry. */
   readonly type: "command";
   /** The encoded command; never mutated once it is in an entry. */
   readonly data: Uint8Array;
@@ -37,12 +38,15 @@ export interface CommandEntry extends EntryId {
 
 /** The empty entry with which a leader opens its term (thesis §6.4, §3.6.2). */
 export interface NoopEntry extends EntryId {
+  /** The kind of entry. */
   readonly type: "noop";
 }
 
 /** A membership change (thesis §4); takes effect when it is applied. */
 export interface ConfChangeEntry extends EntryId {
+  /** The kind of entry. */
   readonly type: "confChange";
+  /** What changes. */
   readonly change: ConfChange;
 }
 
@@ -51,7 +55,9 @@ export type Entry = CommandEntry | NoopEntry | ConfChangeEntry;
 
 /** One step of a membership change. */
 export interface ConfChangeStep {
+  /** What happens to the member; `update` changes its address only. */
   readonly type: "addVoter" | "addLearner" | "addWitness" | "remove" | "update";
+  /** The member. */
   readonly node: NodeId;
   /** Where the member is reached; kept when absent. */
   readonly address?: string | undefined;
@@ -68,11 +74,13 @@ export interface ConfChange {
    * `explicit` waits for an empty change.
    */
   readonly transition: "auto" | "implicit" | "explicit";
+  /** Taken in order, in force together. */
   readonly steps: readonly ConfChangeStep[];
 }
 
 /** Where a member is reached; an attribute, not its identity. */
 export interface MemberAddress {
+  /** The member. */
   readonly id: NodeId;
   /** `host:port`. */
   readonly address: string;
@@ -84,8 +92,11 @@ export interface MemberAddress {
  * configuration (thesis §4.3).
  */
 export interface ConfState {
+  /** Members that vote; in a joint configuration those of the new half. */
   readonly voters: readonly NodeId[];
+  /** Voters of the old half; empty outside a joint configuration. */
   readonly votersOutgoing: readonly NodeId[];
+  /** Members that receive the log and do not count. */
   readonly learners: readonly NodeId[];
   /** Voters of the outgoing half that become learners on leaving the joint. */
   readonly learnersNext: readonly NodeId[];
@@ -104,6 +115,7 @@ export interface ConfState {
  * (thesis §3.8). Term and vote travel together, always.
  */
 export interface HardState {
+  /** The highest term seen; never goes back. */
   readonly term: Term;
   /** Who got this member's vote in `term`; `null` for nobody. */
   readonly vote: NodeId | null;
@@ -113,6 +125,7 @@ export interface HardState {
 
 /** The part of the state that is not stored. */
 export interface SoftState {
+  /** What this member is in its term. */
   readonly role: Role;
   /** The leader of the current term, as far as this member knows. */
   readonly leader: NodeId | null;
@@ -126,7 +139,9 @@ export type Role = "follower" | "preCandidate" | "candidate" | "leader";
  * (thesis §5.1). Index 0 stands for the empty state a group starts from.
  */
 export interface SnapshotMeta {
+  /** Last index contained. */
   readonly index: LogIndex;
+  /** Term of the entry at `index`. */
   readonly term: Term;
   /** The configuration in force at `index`. */
   readonly conf: ConfState;
@@ -137,13 +152,17 @@ export interface SnapshotMeta {
  * fields, gives the term of every retained entry without reading any.
  */
 export interface TermRun {
+  /** The term. */
   readonly term: Term;
+  /** Where it begins; it ends where the next run begins. */
   readonly firstIndex: LogIndex;
 }
 
 /** A configuration and the entry that made it (0: the bootstrap). */
 export interface AppliedConf {
+  /** Index of the entry that made it. */
   readonly index: LogIndex;
+  /** The configuration in force from there on. */
   readonly conf: ConfState;
 }
 

@@ -21,6 +21,7 @@ export interface RawPeer {
   readonly target: string;
   /** The address it claims. */
   readonly from: string;
+  /** Name of the deployment the transport speaks for. */
   readonly deployment: string;
   /** What it sends once it was accepted. */
   readonly bytes: Uint8Array;

@@ -9,6 +9,7 @@
 export interface HostPort {
   /** Name or literal address, without brackets. */
   readonly host: string;
+  /** The port, 1 to 65535. */
   readonly port: number;
 }
 

@@ -29,6 +29,7 @@ export type KvExpectation =
 
 /** Writes a value. */
 export interface KvPut {
+  /** The kind of command. */
   readonly type: "put";
   /** Well-formed text of 1 to {@linkcode MAX_KEY_BYTES} bytes. */
   readonly key: string;
@@ -40,6 +41,7 @@ export interface KvPut {
 
 /** Removes a key; no error if it is not there. */
 export interface KvDelete {
+  /** The kind of command. */
   readonly type: "delete";
   /** Well-formed text of 1 to {@linkcode MAX_KEY_BYTES} bytes. */
   readonly key: string;
@@ -68,12 +70,15 @@ export type KvResult =
 
 /** Asks for one key. */
 export interface KvGet {
+  /** The kind of question. */
   readonly type: "get";
+  /** The key, word for word. */
   readonly key: string;
 }
 
 /** Asks for the keys that begin alike, in the order of their UTF-8 bytes. */
 export interface KvList {
+  /** The kind of question. */
   readonly type: "list";
   /** What the keys begin with. Default: nothing, which is all keys. */
   readonly prefix?: string | undefined;
@@ -93,6 +98,7 @@ export type KvQuery = KvGet | KvList;
 
 /** A key with its value. */
 export interface KvItem {
+  /** The key. */
   readonly key: string;
   /** A copy. */
   readonly value: Uint8Array;
@@ -102,6 +108,7 @@ export interface KvItem {
 
 /** Answer to {@linkcode KvGet}. */
 export interface KvGetAnswer {
+  /** The kind of answer. */
   readonly type: "get";
   /** `null` if the key is not there. */
   readonly item: KvItem | null;
@@ -109,7 +116,9 @@ export interface KvGetAnswer {
 
 /** Answer to {@linkcode KvList}. */
 export interface KvListAnswer {
+  /** The kind of answer. */
   readonly type: "list";
+  /** Ascending by key. */
   readonly items: readonly KvItem[];
   /** The `after` of the next page; `null` on the last one. */
   readonly next: string | null;
