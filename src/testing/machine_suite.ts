@@ -38,9 +38,8 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
 /**
  * The cases of the contract in `src/state_machine.ts`, for a machine of yours.
  *
- * @example Register them with a test runner
+ * @example Run them all
  * ```ts
- * import { test } from "node:test";
  * import { machineCases } from "@balsa/raft/testing";
  * import { KvMachine } from "@balsa/raft/machines/kv";
  *
@@ -55,9 +54,8 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
  *   ],
  *   queries: [{ type: "list" }],
  * });
- * for (const { name, run } of cases) {
- *   test(name, run);
- * }
+ * // With a test runner: for (const { name, run } of cases) test(name, run);
+ * for (const { run } of cases) await run();
  * ```
  */
 export function machineCases<Command, Result, Query, Answer>(

@@ -21,7 +21,7 @@ export interface RawPeer {
   readonly target: string;
   /** The address it claims. */
   readonly from: string;
-  /** Name of the deployment the transport speaks for. */
+  /** The deployment it claims. */
   readonly deployment: string;
   /** What it sends once it was accepted. */
   readonly bytes: Uint8Array;
@@ -53,9 +53,8 @@ const BURST_ENTRY_BYTES = 64 << 10;
  * The cases of the contract in `src/transport.ts`, for a transport of yours.
  * Register each as a test of its own, one after the other.
  *
- * @example Register them with a test runner
+ * @example Run them all
  * ```ts
- * import { test } from "node:test";
  * import { transportCases } from "@balsa/raft/testing";
  * import { MemoryNetwork } from "@balsa/raft/transports/memory";
  *
@@ -69,7 +68,8 @@ const BURST_ENTRY_BYTES = 64 << 10;
  *     return Promise.resolve();
  *   },
  * });
- * for (const { name, run } of cases) test(name, run);
+ * // With a test runner: for (const { name, run } of cases) test(name, run);
+ * for (const { run } of cases) await run();
  * ```
  */
 export function transportCases(
