@@ -1,0 +1,101 @@
+/**
+ * What the server answers when it cannot do what was asked.
+ *
+ * @module
+ */
+import {
+  isRaftError,
+  type ProposalOutcome,
+  type RaftErrorCode,
+} from "@balsa/raft";
+import { messageOf } from "./exit.ts";
+
+/** A refusal, with the HTTP answer it leads to. */
+export class Problem extends Error {
+  /** The HTTP status. */
+  readonly status: number;
+  /** The `code` of the body, for programs. */
+  readonly code: string;
+  /** Headers besides the content type. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** Makes a refusal; `message` is for people. */
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+    this.name = "Problem";
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+const JSON_TYPE = "application/json";
+
+/** After how long a client may try again when nobody leads. */
+const RETRY_AFTER_SECONDS = "1";
+
+/** Statuses of library errors; the others are 503: wait and try again. */
+const STATUS: Readonly<Partial<Record<RaftErrorCode, number>>> = {
+  tooLarge: 413,
+  invalidCommand: 400,
+  sessionExpired: 409,
+  machineFailed: 500,
+  invariantBroken: 500,
+  storageFailed: 500,
+  corrupt: 500,
+};
+
+/** A JSON answer. */
+export function jsonResponse(
+  body: unknown,
+  init: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  return new Response(JSON.stringify(body), {
+    status: init.status ?? 200,
+    headers: { "content-type": JSON_TYPE, ...init.headers },
+  });
+}
+
+/** An error answer in the one form that all errors have. */
+export function errorResponse(
+  status: number,
+  code: string,
+  message: string,
+  options: {
+    readonly outcome?: ProposalOutcome | undefined;
+    readonly headers?: Readonly<Record<string, string>> | undefined;
+  } = {},
+): Response {
+  const { outcome, headers } = options;
+  const error = outcome === undefined
+    ? { code, message }
+    : { code, message, outcome };
+  return jsonResponse(
+    { error },
+    headers === undefined ? { status } : { status, headers },
+  );
+}
+
+/** The answer to a request that failed with `error`. */
+export function failureResponse(error: unknown): Response {
+  if (error instanceof Problem) {
+    return errorResponse(error.status, error.code, error.message, {
+      headers: error.headers,
+    });
+  }
+  if (!isRaftError(error)) {
+    return errorResponse(500, "internal", messageOf(error));
+  }
+  const status = STATUS[error.code] ?? 503;
+  return errorResponse(status, error.code, error.message, {
+    outcome: error.outcome,
+    headers: status === 503
+      ? { "retry-after": RETRY_AFTER_SECONDS }
+      : undefined,
+  });
+}
