@@ -69,6 +69,13 @@ describe("MachineRunner sessions", () => {
       const [repeat] = applyNow(runner, [text, `c/${at}`]);
       assertEquals(repeat, first);
     }
+    for (let count = 0; count < 2; count++) {
+      const [repeat] = applyNow(runner, ["!bytes", "c/0"]);
+      assert(repeat?.type === "result");
+      const { bytes } = repeat.result as { bytes: Uint8Array };
+      assertEquals(bytes, new Uint8Array([1, 2, 3]));
+      bytes.fill(0xaa);
+    }
   });
 
   it("refuse a sequence below the window, certainly unapplied now", () => {

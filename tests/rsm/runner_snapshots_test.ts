@@ -7,8 +7,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import { RaftError } from "../../src/errors.ts";
+import { hashBytes } from "../../src/checksum.ts";
 import { copyBytes, encodeCbor } from "../../src/codec.ts";
-import { FrameWriter } from "../../src/snapshot_frames.ts";
+import { parseLimits } from "../../src/rsm/limits.ts";
+import { readSessions } from "../../src/rsm/session_snapshot.ts";
+import { FrameReader, FrameWriter } from "../../src/snapshot_frames.ts";
 import { Journal } from "./journal.ts";
 import {
   applyNow,
@@ -91,17 +94,35 @@ describe("MachineRunner snapshots", () => {
   });
 
   it("hold large tables in many frames", async () => {
-    const original = start(new Journal(), { maxClients: 700 });
-    const specs = Array.from({ length: 3_000 }, (_, at): Spec => {
+    const options = { maxClients: 15_000, maxRetiredClients: 3_000 };
+    const original = start(new Journal(), options);
+    const specs = Array.from({ length: 20_000 }, (_, at): Spec => {
       const client = at < 1_500 ? "busy" : `${at}`.padStart(128, "x");
-      return [at % 400 === 0 ? "!repeat 300000" : `${at}`, `${client}/${at}`];
+      return [at % 1_000 === 0 ? "!repeat 50000" : `${at}`, `${client}/${at}`];
     });
     applyNow(original, ...specs);
     const bytes = await snapshotOf(original);
-    const copy = start(new Journal(), { maxClients: 700 });
-    await copy.restore(metaAt(3_000), inPieces(bytes, 100_000));
-    assertEquals(await snapshotOf(copy), bytes);
+    const copy = start(new Journal(), options);
+    await copy.restore(metaAt(20_000), inPieces(bytes, 100_000));
     assertEquals(copy.sessionChecksum(), original.sessionChecksum());
+    assertEquals(hashBytes(await snapshotOf(copy)), hashBytes(bytes));
+  });
+
+  it("keep no frame alive for a result once restored", async () => {
+    const runner = start();
+    for (let at = 0; at < 500; at++) {
+      applyNow(runner, [
+        `a line that is too long for a small array ${at}`,
+        `c/${at}`,
+      ]);
+    }
+    const reader = new FrameReader(runner.snapshot().chunks());
+    const { sessions } = await readSessions(reader, parseLimits({}));
+    const [client] = sessions.capture().clients;
+    assertEquals(client?.slots.length, 500);
+    for (const { bytes } of client?.slots ?? []) {
+      assertEquals(bytes?.buffer.byteLength, bytes?.length);
+    }
   });
 
   it("are refused with nothing changed if the sessions are damaged", async () => {
@@ -282,6 +303,18 @@ describe("MachineRunner with a machine that has a disk of its own (H57)", () => 
     );
     await restarted.apply(log.slice(1));
     assertEquals(await snapshotOf(restarted), await snapshotOf(first));
+  });
+
+  it("is restored after it failed, whatever it says it holds", async () => {
+    const disk = new Journal({ durable: true });
+    const runner = start(disk);
+    applyNow(runner, ["a"]);
+    const bytes = await snapshotOf(runner);
+    assertThrows(() => applyNow(runner, ["b"], ["!throw"]), RaftError);
+    assertEquals(disk.lines, ["1:a", "2:b"]);
+    await runner.restore(metaAt(1), inPieces(bytes));
+    assertEquals(disk.lines, ["1:a"]);
+    assertEquals(brief(applyNow(runner, ["b"])), [{ line: "2:b", count: 2 }]);
   });
 
   it("does not wind it back to an older snapshot", async () => {

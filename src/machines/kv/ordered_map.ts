@@ -13,8 +13,8 @@
 const MAX_PAGE_ENTRIES = 128;
 
 /**
- * Two neighbours that fit into one page of this fill are joined: lower than
- * the limit, so that the next insertion does not split them again.
+ * Two neighbours that have no more together are joined: lower than the limit
+ * of a page, so that the next insertion does not split them again.
  */
 const JOIN_ENTRIES = 64;
 
@@ -36,7 +36,10 @@ export interface OrderedCapture<V> {
 
 /** An ordered map from strings. Values are opaque and never `undefined`. */
 export class OrderedMap<V> {
-  /** Ascending, their key ranges do not overlap. */
+  /**
+   * Ascending, their key ranges do not overlap; two neighbours together have
+   * more than {@linkcode JOIN_ENTRIES}, so a page has 32 on average at least.
+   */
   #pages: Page<V>[] = [];
   /** `#lows[i]` ≤ every key of page i and > every key of page i - 1. */
   #lows: string[] = [];
@@ -158,6 +161,10 @@ export class OrderedMap<V> {
       assertHolds(
         (this.#lows[at] ?? "") <= (keys[0] ?? ""),
         `low ${at} is not above its page`,
+      );
+      assertHolds(
+        next === undefined || keys.length + next.keys.length > JOIN_ENTRIES,
+        `page ${at} and the next are too many for one`,
       );
       assertHolds(
         next === undefined || next.generation <= this.#generation,

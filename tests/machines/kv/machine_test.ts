@@ -62,7 +62,7 @@ function keys(machine: KvMachine, query: Omit<KvList, "type"> = {}): string[] {
 
 describe("KvMachine contract", () => {
   const random = seededRandom(11);
-  const commands = Array.from({ length: 400 }, (): KvCommand => {
+  const commands = Array.from({ length: 200 }, (): KvCommand => {
     const key = `${["a", "é", "\uffff", "\u{1f600}"][below(random, 4)]}${
       below(random, 30)
     }`;
@@ -72,7 +72,7 @@ describe("KvMachine contract", () => {
       ];
     return below(random, 4) === 0
       ? remove(key, expect)
-      : put(key, "x".repeat(below(random, 2_000)), expect);
+      : put(key, "x".repeat(below(random, 300)), expect);
   });
   const cases = machineCases({
     create: () => new KvMachine(),

@@ -11,6 +11,7 @@ import {
   KvMachine,
   MAX_VALUE_BYTES,
 } from "../../../src/machines/kv/mod.ts";
+import { readStore } from "../../../src/machines/kv/snapshot.ts";
 import { Store } from "../../../src/machines/kv/store.ts";
 import { FrameWriter } from "../../../src/snapshot_frames.ts";
 import { hex, inPieces, join, readAll, utf8 } from "../../rsm/support.ts";
@@ -114,6 +115,18 @@ describe("KvMachine.restore()", () => {
       const copy = await restored(bytes, size);
       assertEquals(await readAll(copy.snapshot()), bytes);
     }
+  });
+
+  it("keeps no frame alive for a value", async () => {
+    const machine = new KvMachine();
+    for (let at = 0; at < 500; at++) {
+      run(machine, put(`${at}`, new Uint8Array(300).fill(at)));
+    }
+    const store = await readStore(machine.snapshot().chunks());
+    for (const [, { value }] of store.from("")) {
+      assertEquals(value.buffer.byteLength, 300);
+    }
+    assertEquals(store.size, 500);
   });
 
   it("refuses every flipped bit and every cut, and stays as it was", async () => {
