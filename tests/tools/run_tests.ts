@@ -13,8 +13,6 @@ import { describeVerdict, failures, readVerdict } from "./test_report.ts";
 import type { Runtime, Verdict } from "./test_report.ts";
 
 const bunVersion = "1.4.5";
-const bundleFolder = "dist/tests";
-const serverBundle = "dist/kv.mjs";
 const reportFolder = "dist/reports";
 
 /** A run that takes longer hangs; whole suites take about a minute. */
@@ -37,6 +35,13 @@ interface Arguments {
 interface Program {
   readonly command: string;
   readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+interface Setting {
+  readonly config: ConfigName;
+  /** Where this run's bundles are; runs beside each other share nothing. */
+  readonly folder: string;
 }
 
 function parseArguments(args: readonly string[]): Arguments {
@@ -85,23 +90,22 @@ function isPortable(path: string): boolean {
 }
 
 /** Where `deno bundle` puts a test file, all of them below `tests/`. */
-function bundledPath(path: string): string {
-  return `${bundleFolder}/${path.slice("tests/".length, -".ts".length)}.js`;
+function bundledPath(folder: string, path: string): string {
+  return `${folder}/${path.slice("tests/".length, -".ts".length)}.js`;
 }
 
 async function bundleTests(
-  config: ConfigName,
+  { config, folder }: Setting,
   files: readonly string[],
 ): Promise<void> {
-  await Deno.remove(bundleFolder, { recursive: true }).catch(() => {});
   // The anchor lies in tests/ itself: the bundler strips the folder that all
   // files share, and a choice of files might share a deeper one.
   await bundle([
     ...["--config", config, "--code-splitting", "--sourcemap=inline"],
-    ...[`--outdir=${bundleFolder}`, "tests/tools/anchor.ts", ...files],
+    ...[`--outdir=${folder}`, "tests/tools/anchor.ts", ...files],
   ]);
   // Node decides by this file that .js means ES module.
-  const manifest = `${bundleFolder}/package.json`;
+  const manifest = `${folder}/package.json`;
   await Deno.writeTextFile(manifest, `{ "type": "module" }\n`);
 }
 
@@ -115,11 +119,14 @@ async function bundle(args: readonly string[]): Promise<void> {
   throw new Error(`Cannot bundle ${args.at(-1)}: ${text}`);
 }
 
+function serverBundle(folder: string): string {
+  return `${folder}/kv.mjs`;
+}
+
 /** Without the bundle the tests of the server fail; the others still run. */
-async function bundleServer(): Promise<void> {
-  await Deno.remove(serverBundle).catch(() => {});
+async function bundleServer(folder: string): Promise<void> {
   try {
-    await bundle(["-o", serverBundle, "examples/kv/main.ts"]);
+    await bundle(["-o", serverBundle(folder), "examples/kv/main.ts"]);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
@@ -139,9 +146,13 @@ async function findBun(): Promise<string> {
 
 async function programFor(
   runtime: Runtime,
-  config: ConfigName,
+  { config, folder }: Setting,
   files: readonly string[],
 ): Promise<Program> {
+  const bundled = files.map((path) => bundledPath(folder, path));
+  // Tests of the KV server start it as processes of their own runtime: from
+  // source on Deno, from this bundle elsewhere.
+  const env = { BALSA_KV_ENTRY: serverBundle(folder) };
   switch (runtime) {
     case "deno":
       return {
@@ -157,16 +168,18 @@ async function programFor(
         args: [
           ...["--enable-source-maps", "--test", "--test-reporter=spec"],
           `--test-timeout=${testPatienceMs}`,
-          ...files.map(bundledPath),
+          ...bundled,
         ],
+        env,
       };
     case "bun":
       return {
         command: await findBun(),
         args: [
           ...["test", "--timeout", `${testPatienceMs}`],
-          ...files.map((path) => `./${bundledPath(path)}`),
+          ...bundled.map((path) => `./${path}`),
         ],
+        env,
       };
   }
 }
@@ -177,7 +190,7 @@ async function run(
   showAll: boolean,
 ): Promise<Verdict> {
   const startedAtMs = performance.now();
-  const child = spawn(runtime, program);
+  const child = spawn(program);
   const overdue = new AbortController();
   const timer = setTimeout(() => {
     overdue.abort();
@@ -203,16 +216,11 @@ async function run(
   return verdict;
 }
 
-function spawn(runtime: Runtime, program: Program): Deno.ChildProcess {
+function spawn(program: Program): Deno.ChildProcess {
   try {
     return new Deno.Command(program.command, {
       args: [...program.args],
-      // Tests of the KV server start it as processes of their own runtime:
-      // from source on Deno, from this bundle elsewhere.
-      env: runtime === "deno" ? { NO_COLOR: "1" } : {
-        NO_COLOR: "1",
-        BALSA_KV_ENTRY: serverBundle,
-      },
+      env: { NO_COLOR: "1", ...program.env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -261,18 +269,28 @@ async function main(): Promise<number> {
     `${files.length} test files (${portable.length} on Node and Bun), ` +
       `@std/assert by ${config}`,
   );
-  if (portable.length > 0 && runtimes.some((runtime) => runtime !== "deno")) {
-    await bundleTests(config, portable);
-    await bundleServer();
+  const setting = { config, folder: `dist/tests-${Deno.pid}` };
+  await Deno.mkdir(setting.folder, { recursive: true });
+  try {
+    if (portable.length > 0 && runtimes.some(isBundled)) {
+      await bundleTests(setting, portable);
+      await bundleServer(setting.folder);
+    }
+    const verdicts: Verdict[] = [];
+    for (const runtime of runtimes) {
+      const chosen = isBundled(runtime) ? portable : files;
+      if (chosen.length === 0) continue;
+      const program = await programFor(runtime, setting, chosen);
+      verdicts.push(await run(runtime, program, words.length > 0));
+    }
+    return verdicts.every((verdict) => verdict.passed) ? 0 : 1;
+  } finally {
+    await Deno.remove(setting.folder, { recursive: true });
   }
-  const verdicts: Verdict[] = [];
-  for (const runtime of runtimes) {
-    const chosen = runtime === "deno" ? files : portable;
-    if (chosen.length === 0) continue;
-    const program = await programFor(runtime, config, chosen);
-    verdicts.push(await run(runtime, program, words.length > 0));
-  }
-  return verdicts.every((verdict) => verdict.passed) ? 0 : 1;
+}
+
+function isBundled(runtime: Runtime): boolean {
+  return runtime !== "deno";
 }
 
 try {
