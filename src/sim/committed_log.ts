@@ -1,0 +1,117 @@
+/**
+ * What the cluster as a whole has committed, as the checkers saw it happen.
+ *
+ * @module
+ */
+import type { LogIndex, NodeId, Term, TermRun } from "../core/types.ts";
+import type { LogMirror } from "./log_mirror.ts";
+import { hashBytes } from "./trace_hash.ts";
+
+/** The committed prefix of the one true log; it only grows. */
+export class CommittedLog {
+  readonly #terms: Term[] = [];
+  readonly #digests: number[] = [];
+  readonly #commands: number[] = [];
+  /** In which leader's term each stretch was committed, ascending. */
+  readonly #stretches: { term: Term; through: LogIndex }[] = [];
+
+  /** Index of the last committed entry. */
+  get lastIndex(): LogIndex {
+    return this.#terms.length;
+  }
+
+  /** Term of a committed entry; 0 before and beyond. */
+  termAt(index: LogIndex): Term {
+    return this.#terms[index - 1] ?? 0;
+  }
+
+  /** Digest of the committed prefix through `index`; 0 before and beyond. */
+  digestAt(index: LogIndex): number {
+    return this.#digests[index - 1] ?? 0;
+  }
+
+  /** Digest of the bytes of a committed command; -1 for what is none. */
+  commandDigestAt(index: LogIndex): number {
+    return this.#commands[index - 1] ?? -1;
+  }
+
+  /** The last index that leaders of terms before `term` had committed. */
+  lastIndexBefore(term: Term): LogIndex {
+    for (let i = this.#stretches.length - 1; i >= 0; i--) {
+      const stretch = this.#stretches[i];
+      if (stretch !== undefined && stretch.term < term) return stretch.through;
+    }
+    return 0;
+  }
+
+  /** The leader of `term`, whose log this is, committed through `index`. */
+  extend(log: LogMirror, through: LogIndex, term: Term): void {
+    for (let i = this.lastIndex + 1; i <= through; i++) {
+      this.#terms.push(log.termAt(i));
+      this.#digests.push(log.digestAt(i));
+      const entry = log.entryAt(i);
+      const isCommand = entry?.type === "command";
+      this.#commands.push(isCommand ? hashBytes(entry.data) : -1);
+    }
+    const last = this.#stretches[this.#stretches.length - 1];
+    if (last !== undefined && last.term === term) last.through = through;
+    else this.#stretches.push({ term, through });
+  }
+}
+
+/** Which prefix each (index, term) ever written ended: there is one only. */
+export class EntryRegister {
+  readonly #terms: Term[][] = [];
+  readonly #digests: number[][] = [];
+
+  /** Notes a prefix. Returns whether it agrees with all that were noted. */
+  note(index: LogIndex, term: Term, digest: number): boolean {
+    const terms = this.#terms[index] ??= [];
+    const digests = this.#digests[index] ??= [];
+    const at = terms.lastIndexOf(term);
+    if (at >= 0) return digests[at] === digest;
+    terms.push(term);
+    digests.push(digest);
+    return true;
+  }
+}
+
+/** Who got whose vote: one candidate per voter and term. */
+export class VoteRegister {
+  readonly #votes = new Map<Term, (NodeId | undefined)[]>();
+
+  /**
+   * Notes a vote that was given for good. Returns whom the voter had voted
+   * for in the term before, if anybody.
+   */
+  note(term: Term, voter: NodeId, candidate: NodeId): NodeId | undefined {
+    const votes = this.#votes.get(term) ?? [];
+    this.#votes.set(term, votes);
+    const before = votes[voter];
+    votes[voter] = candidate;
+    return before;
+  }
+}
+
+/** What a leader's log was made of when it was elected. */
+export interface Reign {
+  readonly node: NodeId;
+  readonly life: number;
+  /** Last index of an earlier term. */
+  readonly inheritedIndex: LogIndex;
+  /** Terms of the inherited entries: first index of each, ascending. */
+  readonly inherited: readonly TermRun[];
+  /** Newest entry of the leader so far. */
+  lastIndex: LogIndex;
+}
+
+/** Term of an entry in the log of the leader of `term`; 0 if it has none. */
+export function reignTermAt(reign: Reign, term: Term, index: LogIndex): Term {
+  if (index > reign.lastIndex || index < 1) return 0;
+  if (index > reign.inheritedIndex) return term;
+  for (let i = reign.inherited.length - 1; i >= 0; i--) {
+    const run = reign.inherited[i];
+    if (run !== undefined && run.firstIndex <= index) return run.term;
+  }
+  return 0;
+}

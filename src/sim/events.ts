@@ -1,0 +1,85 @@
+/**
+ * Everything that can happen in a run, as plain data.
+ *
+ * @module
+ */
+import type { Load } from "../core/ready.ts";
+import type { NodeId } from "../core/types.ts";
+import type { PendingOperation } from "./clients.ts";
+import type { Link, Packet } from "./network.ts";
+
+/** The end of a fault. Void once its epoch has passed. */
+export type Repair =
+  | { readonly type: "restart"; readonly node: NodeId }
+  | { readonly type: "resume"; readonly node: NodeId }
+  | { readonly type: "cut"; readonly links: readonly Link[] }
+  | { readonly type: "heal"; readonly links: readonly Link[] }
+  | { readonly type: "speedUp"; readonly node: NodeId }
+  | { readonly type: "endBurst" };
+
+/** What every event of a member's process says. */
+export interface NodeEvent {
+  readonly type:
+    | "tick"
+    | "turn"
+    | "message"
+    | "flushed"
+    | "apply"
+    | "loaded"
+    | "submit"
+    | "readRetry"
+    | "unreachable";
+  readonly node: NodeId;
+  /** The life it was meant for. */
+  readonly life: number;
+}
+
+/** An event of a member's process. */
+export type MemberEvent =
+  & NodeEvent
+  & (
+    | { readonly type: "tick" | "turn" | "flushed" | "apply" }
+    | { readonly type: "message"; readonly packet: Packet }
+    | { readonly type: "loaded"; readonly load: Load }
+    | {
+      readonly type: "submit";
+      readonly operations: readonly PendingOperation[];
+    }
+    | { readonly type: "readRetry"; readonly context: number }
+    | { readonly type: "unreachable"; readonly peer: NodeId }
+  );
+
+/** An event of a run. */
+export type SimEvent =
+  | MemberEvent
+  | { readonly type: "arrival"; readonly packet: Packet }
+  | { readonly type: "client"; readonly client: number }
+  | {
+    readonly type: "deadline";
+    readonly client: number;
+    readonly batch: number;
+  }
+  | { readonly type: "fault" }
+  | {
+    readonly type: "repair";
+    readonly epoch: number;
+    readonly repair: Repair;
+  };
+
+/** Codes of events in the trace; never renumbered, or old hashes differ. */
+export const EVENT_CODE: Readonly<Record<SimEvent["type"], number>> = {
+  tick: 1,
+  turn: 2,
+  message: 3,
+  flushed: 4,
+  apply: 5,
+  loaded: 6,
+  submit: 7,
+  readRetry: 8,
+  unreachable: 9,
+  arrival: 10,
+  client: 11,
+  deadline: 12,
+  fault: 13,
+  repair: 14,
+};

@@ -1,0 +1,247 @@
+/**
+ * The fault injector: draws what goes wrong, and when it ends.
+ *
+ * @module
+ */
+import type { NodeId } from "../core/types.ts";
+import type { Repair, SimEvent } from "./events.ts";
+import type { MarkCounter } from "./marks.ts";
+import type { SimMember } from "./member.ts";
+import type { Link, SimNetwork } from "./network.ts";
+import type { FaultKind, PartitionShape, SimOptions } from "./options.ts";
+import type { SimRandom } from "./prng.ts";
+import { allLinks, drawPartition, linksOf } from "./topology.ts";
+
+/** What the fault injector can reach. */
+export interface NemesisWorld {
+  readonly options: SimOptions;
+  readonly members: readonly SimMember[];
+  readonly network: SimNetwork;
+  readonly marks: MarkCounter;
+  now(): number;
+  schedule(delayMs: number, event: SimEvent): void;
+  crash(member: SimMember): void;
+}
+
+/** Most of the time that a swizzle takes to cut, and to heal, one member. */
+const SWIZZLE_STEP_MS = 1_500;
+
+/** How much longer than usual the time without a new fault is in a lull. */
+const LULL_FACTOR = 10;
+
+const SHAPE_MARK = {
+  split: "splitPartition",
+  oneWay: "oneWayPartition",
+  bridge: "bridgePartition",
+  chain: "chainPartition",
+  star: "starPartition",
+  random: "randomPartition",
+} as const satisfies Readonly<Record<PartitionShape, string>>;
+
+/** Makes faults until it is told to stop. */
+export class Nemesis {
+  readonly #world: NemesisWorld;
+  readonly #random: SimRandom;
+  readonly #ids: readonly NodeId[];
+  /** Repairs of earlier epochs are void. */
+  #epoch = 0;
+  #isStopped = false;
+
+  /** Makes an injector; its first fault comes when its event does. */
+  constructor(world: NemesisWorld, random: SimRandom) {
+    this.#world = world;
+    this.#random = random;
+    this.#ids = world.members.map(({ id }) => id);
+  }
+
+  /** Schedules the next fault. */
+  start(): void {
+    const { gapMs, lullPermille } = this.#world.options.faults;
+    const stretch = this.#random.chance(lullPermille) ? LULL_FACTOR : 1;
+    const delay = stretch * this.#random.below(gapMs + 1);
+    this.#world.schedule(delay, { type: "fault" });
+  }
+
+  /** No more faults, and what was planned for their ends is void. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#epoch++;
+  }
+
+  /** It is time for the next fault. */
+  strike(): void {
+    if (this.#isStopped) return;
+    this.#make(this.#random.pick(this.#world.options.faults.kinds));
+    this.start();
+  }
+
+  /** A fault ends, or goes on to its next step. */
+  repair(epoch: number, repair: Repair): void {
+    if (epoch !== this.#epoch) return;
+    const { network } = this.#world;
+    switch (repair.type) {
+      case "restart": {
+        const member = this.#member(repair.node);
+        if (member?.core === undefined) member?.start();
+        return;
+      }
+      case "resume":
+        return this.#member(repair.node)?.resume();
+      case "cut":
+        return network.cut(repair.links);
+      case "heal":
+        return network.heal(repair.links);
+      case "speedUp":
+        return this.#speedUp(repair.node);
+      case "endBurst":
+        network.burstPermille = 0;
+        return;
+      default: {
+        const unreachable: never = repair;
+        return unreachable;
+      }
+    }
+  }
+
+  #make(kind: FaultKind): void {
+    const random = this.#random;
+    const { members } = this.#world;
+    switch (kind) {
+      case "crash":
+        return this.#crash(random.pick(members));
+      case "crashLeader":
+        return this.#crash(this.#leader());
+      case "crashAll":
+        return this.#crashAll();
+      case "pause":
+        return this.#pause(random.pick(members));
+      case "pauseLeader":
+        return this.#pause(this.#leader());
+      case "partition":
+        return this.#partition();
+      case "isolateLeader":
+        return this.#isolate(this.#leader());
+      case "swizzle":
+        return this.#swizzle();
+      case "clog":
+        return this.#clog();
+      case "slowDisk":
+        return this.#slowDisk(random.pick(members), random.between(2, 50));
+      case "hangDisk":
+        this.#world.marks.hit("diskHung");
+        return this.#slowDisk(this.#leader() ?? random.pick(members), 5_000);
+      case "lossBurst":
+        this.#world.network.burstPermille = random.between(200, 900);
+        return this.#later({ type: "endBurst" });
+      case "campaign":
+        return random.pick(members).campaign();
+      default: {
+        const unreachable: never = kind;
+        return unreachable;
+      }
+    }
+  }
+
+  #crash(member: SimMember | undefined): void {
+    if (member?.core === undefined) return;
+    const down = this.#world.members.filter(({ isRunning }) => !isRunning);
+    if (down.length >= this.#world.options.faults.maxDownCount) return;
+    this.#world.crash(member);
+    this.#later({ type: "restart", node: member.id });
+  }
+
+  #crashAll(): void {
+    this.#world.marks.hit("allCrashed");
+    for (const member of this.#world.members) {
+      if (member.core === undefined) continue;
+      this.#world.crash(member);
+      this.#later({ type: "restart", node: member.id });
+    }
+  }
+
+  #pause(member: SimMember | undefined): void {
+    if (member === undefined || !member.isRunning) return;
+    member.pause();
+    this.#later({ type: "resume", node: member.id });
+  }
+
+  #partition(): void {
+    const shape = this.#random.pick(this.#world.options.faults.shapes);
+    this.#world.marks.hit(SHAPE_MARK[shape]);
+    this.#cutForAWhile(drawPartition(shape, this.#ids, this.#random));
+  }
+
+  #isolate(member: SimMember | undefined): void {
+    if (member === undefined) return;
+    this.#world.marks.hit("isolatedLeader");
+    this.#cutForAWhile(linksOf(member.id, this.#ids));
+  }
+
+  #cutForAWhile(links: readonly Link[]): void {
+    this.#world.network.cut(links);
+    this.#later({ type: "heal", links });
+  }
+
+  /** Cuts members off one by one, then lets them back in another order. */
+  #swizzle(): void {
+    this.#world.marks.hit("swizzled");
+    const random = this.#random;
+    const some = random.shuffle(this.#ids).slice(
+      0,
+      random.between(1, this.#ids.length),
+    );
+    let delay = 0;
+    for (const id of some) {
+      const links = linksOf(id, this.#ids);
+      this.#after(delay, { type: "cut", links });
+      delay += random.below(SWIZZLE_STEP_MS);
+    }
+    for (const id of random.shuffle(some)) {
+      delay += random.below(SWIZZLE_STEP_MS);
+      this.#after(delay, { type: "heal", links: linksOf(id, this.#ids) });
+    }
+  }
+
+  #clog(): void {
+    const { network, options } = this.#world;
+    const until = this.#world.now() + this.#random.below(options.faults.lastMs);
+    for (const link of allLinks(this.#ids)) {
+      if (this.#random.chance(300)) network.clog(link, until);
+    }
+  }
+
+  #slowDisk(member: SimMember, slowness: number): void {
+    member.disk.slowness = slowness;
+    this.#later({ type: "speedUp", node: member.id });
+  }
+
+  #speedUp(node: NodeId): void {
+    const member = this.#member(node);
+    if (member === undefined) return;
+    member.hurry();
+  }
+
+  /** Who leads the newest term, if anybody who runs does. */
+  #leader(): SimMember | undefined {
+    let newest: SimMember | undefined;
+    for (const member of this.#world.members) {
+      if (!member.isRunning || member.core?.role !== "leader") continue;
+      if (member.core.term > (newest?.core?.term ?? 0)) newest = member;
+    }
+    return newest;
+  }
+
+  #member(id: NodeId): SimMember | undefined {
+    return this.#world.members[id - 1];
+  }
+
+  #later(repair: Repair): void {
+    const { lastMs } = this.#world.options.faults;
+    this.#after(this.#random.below(lastMs + 1), repair);
+  }
+
+  #after(delayMs: number, repair: Repair): void {
+    const event = { type: "repair", epoch: this.#epoch, repair } as const;
+    this.#world.schedule(delayMs, event);
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The network between members: it loses, duplicates, delays and reorders, and
+ * its links are cut and clogged one way at a time (H10, H142).
+ *
+ * @module
+ */
+import type { Message } from "../core/message.ts";
+import type { NodeId } from "../core/types.ts";
+import type { MarkCounter } from "./marks.ts";
+import type { NetworkOptions } from "./options.ts";
+import type { SimRandom } from "./prng.ts";
+
+/** A message on its way. */
+export interface Packet {
+  readonly message: Message;
+  /** Order of sending over the whole network. */
+  readonly sequence: number;
+  readonly sentAt: number;
+  /** Which life of the sender sent it. */
+  readonly life: number;
+  /** Whether it is a second copy. */
+  readonly copy: boolean;
+}
+
+/** One direction between two members. */
+export interface Link {
+  readonly from: NodeId;
+  readonly to: NodeId;
+}
+
+/** What becomes of a packet that has come to the end of its link. */
+export type Arrival = "delivered" | "cut" | number;
+
+/** What a network is made of. */
+export interface NetworkParts {
+  readonly options: NetworkOptions;
+  readonly random: SimRandom;
+  readonly marks: MarkCounter;
+  /** Plans the arrival of a packet at the end of its link. */
+  deliver(delayMs: number, packet: Packet): void;
+}
+
+/** After this many milliseconds a duplicate counts as an old replay. */
+const LATE_MS = 30_000;
+
+/** The links of a cluster. */
+export class SimNetwork {
+  /** Extra loss while a burst lasts. */
+  burstPermille = 0;
+  readonly #size: number;
+  readonly #random: SimRandom;
+  readonly #marks: MarkCounter;
+  readonly #deliver: (delayMs: number, packet: Packet) => void;
+  #options: NetworkOptions;
+  #sequence = 0;
+  /** How many partitions cut each link; 0 for none. */
+  readonly #cuts: number[];
+  /** Until when each link holds its packets back. */
+  readonly #cloggedUntil: number[];
+  /** Newest packet delivered on each link. */
+  readonly #newest: number[];
+
+  /** Makes the links among `members` members, all of them whole. */
+  constructor(members: number, parts: NetworkParts) {
+    this.#size = members + 1;
+    this.#options = parts.options;
+    this.#random = parts.random;
+    this.#marks = parts.marks;
+    this.#deliver = parts.deliver;
+    const links = this.#size * this.#size;
+    this.#cuts = new Array<number>(links).fill(0);
+    this.#cloggedUntil = new Array<number>(links).fill(0);
+    this.#newest = new Array<number>(links).fill(-1);
+  }
+
+  /** Packets sent so far. */
+  get sentCount(): number {
+    return this.#sequence;
+  }
+
+  /** Sends a message: it arrives never, once or more often. */
+  send(message: Message, life: number, now: number): void {
+    const sequence = this.#sequence++;
+    const packet = { message, sequence, sentAt: now, life, copy: false };
+    const { lossPermille, duplicatePermille } = this.#options;
+    const random = this.#random;
+    if (random.chance(Math.min(900, lossPermille + this.burstPermille))) {
+      this.#marks.hit("packetLost");
+    } else {
+      this.#deliver(this.#delayMs(), packet);
+    }
+    if (!random.chance(duplicatePermille) || !this.#mayRepeat(message)) return;
+    this.#marks.hit("packetDuplicated");
+    const delay = this.#delayMs() + random.below(this.#options.replayMs + 1);
+    this.#deliver(delay, { ...packet, copy: true });
+  }
+
+  /**
+   * Whether a packet gets through its link now: if not for ever, then in so
+   * many milliseconds.
+   */
+  arrive(packet: Packet, now: number): Arrival {
+    const { from, to } = packet.message;
+    const link = from * this.#size + to;
+    if ((this.#cuts[link] ?? 0) > 0) {
+      this.#marks.hit("packetCut");
+      return "cut";
+    }
+    const until = this.#cloggedUntil[link] ?? 0;
+    if (until > now) {
+      this.#marks.hit("packetClogged");
+      return until - now;
+    }
+    this.#noteOrder(link, packet, now);
+    return "delivered";
+  }
+
+  /** Cuts links; each cut has to be healed once. */
+  cut(links: readonly Link[]): void {
+    this.#count(links, 1);
+  }
+
+  /** Takes back a {@linkcode cut}. */
+  heal(links: readonly Link[]): void {
+    this.#count(links, -1);
+  }
+
+  /** Holds back everything on a link for a while. */
+  clog(link: Link, untilMs: number): void {
+    const at = link.from * this.#size + link.to;
+    this.#cloggedUntil[at] = Math.max(this.#cloggedUntil[at] ?? 0, untilMs);
+  }
+
+  /** Makes every link whole and, from now on, the network a kind one. */
+  calm(options: NetworkOptions): void {
+    this.#options = options;
+    this.burstPermille = 0;
+    this.#cuts.fill(0);
+    this.#cloggedUntil.fill(0);
+  }
+
+  #count(links: readonly Link[], change: number): void {
+    for (const { from, to } of links) {
+      const at = from * this.#size + to;
+      this.#cuts[at] = Math.max(0, (this.#cuts[at] ?? 0) + change);
+    }
+  }
+
+  #delayMs(): number {
+    const { minDelayMs, spreadMs, slowPermille, slowSpreadMs } = this.#options;
+    const slow = this.#random.chance(slowPermille)
+      ? this.#random.below(slowSpreadMs + 1)
+      : 0;
+    return minDelayMs + this.#random.below(spreadMs + 1) + slow;
+  }
+
+  #mayRepeat(message: Message): boolean {
+    return message.type !== "propose" || this.#options.duplicateProposals;
+  }
+
+  #noteOrder(link: number, packet: Packet, now: number): void {
+    const newest = this.#newest[link] ?? -1;
+    if (packet.sequence < newest) this.#marks.hit("packetReordered");
+    else this.#newest[link] = packet.sequence;
+    if (packet.copy && now - packet.sentAt > LATE_MS) {
+      this.#marks.hit("packetReplayedLate");
+    }
+  }
+}
+
+/** Both directions between every member of `left` and every one of `right`. */
+export function linksBetween(
+  left: readonly NodeId[],
+  right: readonly NodeId[],
+): Link[] {
+  return left.flatMap((from) =>
+    right.flatMap((to) =>
+      from === to ? [] : [{ from, to }, { from: to, to: from }]
+    )
+  );
+}

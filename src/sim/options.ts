@@ -1,0 +1,168 @@
+/**
+ * Everything that a seed decides about a run. Times are virtual milliseconds,
+ * shares are in thousandths.
+ *
+ * @module
+ */
+import type { CoreConfig } from "../core/config.ts";
+
+/**
+ * One thing that the fault injector may do. `hangDisk` makes a disk so slow
+ * that it seems to hang (H20), `campaign` makes a member stand for election
+ * without need, `swizzle` cuts members off one by one and heals them in
+ * another order (H142).
+ */
+export type FaultKind =
+  | "crash"
+  | "crashLeader"
+  | "crashAll"
+  | "pause"
+  | "pauseLeader"
+  | "partition"
+  | "isolateLeader"
+  | "swizzle"
+  | "clog"
+  | "slowDisk"
+  | "hangDisk"
+  | "lossBurst"
+  | "campaign";
+
+/**
+ * Shape of a partition: into two halves, deaf members, halves that share one
+ * member, a chain of neighbours, a centre with spokes, or any links (H10).
+ */
+export type PartitionShape =
+  | "split"
+  | "oneWay"
+  | "bridge"
+  | "chain"
+  | "star"
+  | "random";
+
+/** How packets travel. */
+export interface NetworkOptions {
+  /** Shortest way. */
+  readonly minDelayMs: number;
+  /** Uniformly more than that. */
+  readonly spreadMs: number;
+  /** Share of packets that take the slow way. */
+  readonly slowPermille: number;
+  /** Uniformly more on the slow way. */
+  readonly slowSpreadMs: number;
+  /** Share of packets that are lost. */
+  readonly lossPermille: number;
+  /** Share of packets that arrive a second time. */
+  readonly duplicatePermille: number;
+  /** Longest time after which a second copy arrives. */
+  readonly replayMs: number;
+  /** Whether forwarded proposals are duplicated too (H102). */
+  readonly duplicateProposals: boolean;
+}
+
+/** How disks behave. */
+export interface DiskOptions {
+  /** Shortest flush. */
+  readonly minFlushMs: number;
+  /** Uniformly more than that. */
+  readonly spreadMs: number;
+  /** Longest time to read entries back. */
+  readonly loadMs: number;
+  /** Share of loads that fail (H42). */
+  readonly loadFailPermille: number;
+  /** Share of loads that return fewer entries than fit (H37). */
+  readonly loadShortPermille: number;
+  /** Share of crashes after which some whole unflushed writes are there. */
+  readonly keepPrefixPermille: number;
+}
+
+/** How a process carries out the Readys of its core. */
+export interface HostOptions {
+  /** Longest time from an event to the turn that collects its Ready. */
+  readonly turnMs: number;
+  /** Longest time from commit to apply. */
+  readonly applyMs: number;
+  /** Most entries applied at a time. */
+  readonly applyBatch: number;
+  /** Whether writes flushed together are reported by their last number. */
+  readonly joinWrites: boolean;
+  /** Bytes of entries in memory after a restart. */
+  readonly restoreTailBytes: number;
+  /** Whether the machine keeps its state over a crash (H57). */
+  readonly durableMachine: boolean;
+}
+
+/** How clocks run. */
+export interface ClockOptions {
+  /** Nominal length of a tick. */
+  readonly tickMs: number;
+  /** Each tick is late by up to this. */
+  readonly jitterMs: number;
+  /** Rate of each member's clock; 1000 is exact. */
+  readonly ratePermille: readonly number[];
+}
+
+/** What clients do. */
+export interface ClientOptions {
+  /** Clients; each has one batch of operations under way at a time. */
+  readonly count: number;
+  /** Longest time between two batches of a client. */
+  readonly thinkMs: number;
+  /** After this the outcome of a write is unknown. */
+  readonly timeoutMs: number;
+  /** After this a read asks again, with a fresh context. */
+  readonly readRetryMs: number;
+  /** Share of operations sent to a member that believes to lead. */
+  readonly leaderPermille: number;
+  /** Most commands in one proposal. */
+  readonly batchCount: number;
+}
+
+/** What goes wrong. */
+export interface FaultOptions {
+  /** What may happen; all equally likely. */
+  readonly kinds: readonly FaultKind[];
+  /** Shapes that partitions may have. */
+  readonly shapes: readonly PartitionShape[];
+  /** Longest time between two faults. */
+  readonly gapMs: number;
+  /** Share of the times between two faults that are ten times as long. */
+  readonly lullPermille: number;
+  /** Longest time that a fault lasts. */
+  readonly lastMs: number;
+  /** With this many members down or frozen, no other one is killed. */
+  readonly maxDownCount: number;
+}
+
+/**
+ * How the liveness phase begins: with everybody well, with a bare quorum, or
+ * with a quorum whose links work while all others may not.
+ */
+export type TailShape = "all" | "quorum" | "clique";
+
+/** Everything that a seed decides. */
+export interface SimOptions {
+  /** The seed itself. */
+  readonly seed: number;
+  /** Voters, with ids from 1 on. */
+  readonly members: number;
+  /** Length of the phase with faults, in nominal ticks. */
+  readonly ticks: number;
+  /** Limits and timeouts that all members share. */
+  readonly core: Partial<CoreConfig>;
+  /** Per member, as in a rolling change of settings (H06). */
+  readonly flags: readonly Pick<CoreConfig, "preVote" | "checkQuorum">[];
+  /** Between the members. */
+  readonly network: NetworkOptions;
+  /** Of every member. */
+  readonly disk: DiskOptions;
+  /** Of every member. */
+  readonly host: HostOptions;
+  /** Of every member. */
+  readonly clock: ClockOptions;
+  /** Who uses the cluster. */
+  readonly clients: ClientOptions;
+  /** What happens to it. */
+  readonly faults: FaultOptions;
+  /** How it has to recover. */
+  readonly tail: TailShape;
+}

@@ -1,0 +1,132 @@
+/**
+ * What clients ask of a member: proposals, also through the leader, and reads.
+ *
+ * @module
+ */
+import type { RawNode } from "../core/raw_node.ts";
+import type { ReadState } from "../core/ready.ts";
+import type { NodeId } from "../core/types.ts";
+import type { Applier } from "./applier.ts";
+import type { PendingOperation } from "./clients.ts";
+import { fail } from "./violation.ts";
+import type { World } from "./world.ts";
+
+/** A read that waits for its index. */
+interface PendingRead {
+  readonly operation: PendingOperation;
+  /** What was committed when the read was asked for. */
+  readonly leastIndex: number;
+}
+
+/** The requests under way at one member. */
+export class Requests {
+  readonly #node: NodeId;
+  readonly #world: World;
+  readonly #applier: Applier;
+  /** Forwarded proposals, by ticket. */
+  readonly #tickets = new Map<number, readonly PendingOperation[]>();
+  /** Reads under way, by context. */
+  readonly #reads = new Map<number, PendingRead>();
+
+  /** Serves the clients of member `node`. */
+  constructor(node: NodeId, world: World, applier: Applier) {
+    this.#node = node;
+    this.#world = world;
+    this.#applier = applier;
+  }
+
+  /** The process is gone. */
+  stop(): void {
+    this.#tickets.clear();
+    this.#reads.clear();
+  }
+
+  /** Nothing was appended, and nothing will be. */
+  refuse(operations: readonly PendingOperation[]): void {
+    for (const operation of operations) {
+      this.#world.settle(operation, { outcome: "notAppended" });
+    }
+  }
+
+  /** Proposes commands, all or none. */
+  propose(core: RawNode, operations: readonly PendingOperation[]): void {
+    const { marks, options } = this.#world;
+    const ticket = this.#world.newName();
+    const outcome = core.propose(operations.map(({ bytes }) => bytes), ticket);
+    switch (outcome.type) {
+      case "appended":
+        return this.#applier.awaitWrites(operations, outcome);
+      case "forwarded":
+        this.#tickets.set(ticket, operations);
+        for (const operation of operations) {
+          operation.mayRepeat = options.network.duplicateProposals;
+        }
+        return;
+      case "dropped":
+        if (outcome.reason === "noLeader") marks.hit("writeDroppedNoLeader");
+        if (outcome.reason === "uncommittedLimit") {
+          marks.hit("proposalRefusedForSize");
+        }
+        return this.refuse(operations);
+    }
+  }
+
+  /** Takes the leader's answers to forwarded proposals. */
+  takeAnswers(core: RawNode): void {
+    for (const { ticket, outcome } of core.takeAnswers()) {
+      const operations = this.#tickets.get(ticket);
+      if (operations === undefined) continue; // repeated, or of a former life
+      this.#tickets.delete(ticket);
+      if (outcome.type === "dropped") this.refuse(operations);
+      else {
+        this.#world.marks.hit("writeThroughFollower");
+        this.#applier.awaitWrites(operations, outcome);
+      }
+    }
+  }
+
+  /** Asks for a read index, under a name never used before (H96). */
+  read(core: RawNode, operation: PendingOperation, life: number): void {
+    const { oracle, marks, options } = this.#world;
+    const context = this.#world.newName();
+    const leastIndex = oracle.committed.lastIndex;
+    this.#reads.set(context, { operation, leastIndex });
+    if (core.readIndex(context) === "dropped") marks.hit("readDropped");
+    this.#world.schedule(options.clients.readRetryMs, {
+      type: "readRetry",
+      node: this.#node,
+      life,
+      context,
+    });
+  }
+
+  /** Asks again, if the read still waits. */
+  retryRead(core: RawNode, context: number, life: number): void {
+    const read = this.#reads.get(context);
+    if (read === undefined) return;
+    this.#reads.delete(context);
+    if (read.operation.outcome !== undefined) return;
+    this.#world.marks.hit("readRetried");
+    this.read(core, read.operation, life);
+  }
+
+  /**
+   * A read index has come. It is never below what was committed anywhere when
+   * the read began, or a read could miss an acknowledged write.
+   */
+  readConfirmed(core: RawNode, { context, index }: ReadState): void {
+    const read = this.#reads.get(context);
+    if (read === undefined) return;
+    this.#reads.delete(context);
+    if (index < read.leastIndex) {
+      fail(
+        "readIndex",
+        `Member ${this.#node} got read index ${index}, ${read.leastIndex} was committed before it asked`,
+      );
+    }
+    this.#world.marks.hit(
+      core.role === "leader" ? "readThroughLeader" : "readThroughFollower",
+    );
+    this.#applier.awaitRead(read.operation, index);
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What the parts of a simulation know of each other.
+ *
+ * @module
+ */
+import type { Message } from "../core/message.ts";
+import type { RawNode, RawNodeOptions } from "../core/raw_node.ts";
+import type { Ready, RestoredState } from "../core/ready.ts";
+import type { ConfState, NodeId } from "../core/types.ts";
+import type { PendingOperation, Settlement } from "./clients.ts";
+import type { SimEvent } from "./events.ts";
+import type { MachineChecks } from "./machine_checks.ts";
+import type { MarkCounter } from "./marks.ts";
+import type { MemberView, Oracle } from "./oracle.ts";
+import type { SimOptions } from "./options.ts";
+import type { Subject } from "./subject.ts";
+
+/** A subject whose types do not matter here. */
+export type AnySubject = Subject<unknown, unknown, unknown, unknown>;
+
+/**
+ * Where a test may put its hand between the parts: to look on, or to break
+ * something on purpose and see that it is noticed.
+ */
+export interface SimHooks {
+  /** Makes the core of a member; default: `new RawNode(options)`. */
+  createCore?(options: RawNodeOptions): RawNode;
+  /** What a member starts from, before it does. */
+  onRestore?(node: NodeId, restored: RestoredState): RestoredState;
+  /** A Ready, before it is carried out. */
+  onReady?(node: NodeId, ready: Ready, core: RawNode): Ready;
+  /** A message, as it leaves. */
+  onSend?(message: Message, core: RawNode): Message;
+}
+
+/** What a member has around it. */
+export interface World {
+  readonly options: SimOptions;
+  readonly subject: AnySubject;
+  readonly hooks: SimHooks;
+  readonly oracle: Oracle;
+  readonly machineChecks: MachineChecks;
+  readonly marks: MarkCounter;
+  /** The configuration the group starts with. */
+  readonly conf: ConfState;
+  /** Virtual time in milliseconds. */
+  now(): number;
+  schedule(delayMs: number, event: SimEvent): void;
+  send(message: Message, sender: MemberView): void;
+  /** Whether faults are over and everything is quick. */
+  isCalm(): boolean;
+  /** A number that no read and no proposal had before. */
+  newName(): number;
+  /** An operation has ended at its member. */
+  settle(operation: PendingOperation, settlement: Settlement): void;
+}

@@ -1,0 +1,141 @@
+/**
+ * The command line of the simulator.
+ *
+ * @module
+ */
+import { DEFAULT_TICKS } from "../../src/sim/mod.ts";
+
+/** Shown for `--help` and after a mistake. */
+export const USAGE: string =
+  `deno task sim --seed N | --seeds A..B | --replay FILE
+
+  --seed N       run one seed and print the options it drew
+  --seeds A..B   run many and print a summary
+  --replay FILE  run the seeds in FILE, one a line; # begins a comment
+  --ticks N      length of the phase with faults (default ${DEFAULT_TICKS})
+  --workers N    processes for many seeds (default 2)
+  --bug NAME     break something on purpose; --bug list shows what
+  --trace FILE   with --seed: write every event as a line of JSON
+
+Exit codes: 0 all checks hold, 1 safety, 2 liveness, 3 something threw,
+4 a campaign of 200 seeds or more never reached some mark, 64 wrong use.`;
+
+/** What the command line asks for. */
+export interface SimArguments {
+  readonly seeds: SeedChoice;
+  readonly ticks: number;
+  readonly workers: number;
+  readonly bug: string | undefined;
+  readonly trace: string | undefined;
+  /** Set by the campaign in its worker processes: of how many, which one. */
+  readonly share: { readonly of: number; readonly number: number } | undefined;
+}
+
+/** Which seeds to run. */
+export type SeedChoice =
+  | { readonly type: "one"; readonly seed: number }
+  | { readonly type: "range"; readonly from: number; readonly through: number }
+  | { readonly type: "file"; readonly path: string }
+  | { readonly type: "help" }
+  | { readonly type: "bugs" };
+
+const VALUED = new Set([
+  "seed",
+  "seeds",
+  "replay",
+  "ticks",
+  "workers",
+  "bug",
+  "trace",
+  "share",
+]);
+
+/**
+ * Reads the arguments.
+ *
+ * @throws {TypeError} If one is unknown, missing its value, or malformed.
+ */
+export function parseArguments(words: readonly string[]): SimArguments {
+  const values = new Map<string, string>();
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? "";
+    if (word === "--help" || word === "-h") return helpArguments();
+    const [name = "", inline] = word.replace(/^--/, "").split("=", 2);
+    if (!word.startsWith("--") || !VALUED.has(name)) {
+      throw new TypeError(`Cannot read "${word}": there is no such option`);
+    }
+    const value = inline ?? words[++i];
+    if (value === undefined) {
+      throw new TypeError(`Cannot read "${word}": its value is missing`);
+    }
+    values.set(name, value);
+  }
+  const bug = values.get("bug");
+  return {
+    seeds: bug === "list" ? { type: "bugs" } : chooseSeeds(values),
+    ticks: parseCount("ticks", values.get("ticks") ?? `${DEFAULT_TICKS}`),
+    workers: parseCount("workers", values.get("workers") ?? "2"),
+    bug,
+    trace: values.get("trace"),
+    share: parseShare(values.get("share")),
+  };
+}
+
+function helpArguments(): SimArguments {
+  return {
+    seeds: { type: "help" },
+    ticks: DEFAULT_TICKS,
+    workers: 1,
+    bug: undefined,
+    trace: undefined,
+    share: undefined,
+  };
+}
+
+function chooseSeeds(values: ReadonlyMap<string, string>): SeedChoice {
+  const seed = values.get("seed");
+  const seeds = values.get("seeds");
+  const path = values.get("replay");
+  const given = [seed, seeds, path].filter((value) => value !== undefined);
+  if (given.length !== 1) {
+    throw new TypeError(
+      `Cannot choose seeds: ${given.length} of --seed, --seeds and --replay are given, wanted one`,
+    );
+  }
+  if (seed !== undefined) return { type: "one", seed: parseSeed(seed) };
+  if (path !== undefined) return { type: "file", path };
+  const [from = "", through = "", ...more] = (seeds ?? "").split("..");
+  if (more.length > 0) {
+    throw new TypeError(`Cannot read --seeds "${seeds}": wanted A..B`);
+  }
+  const range = { from: parseSeed(from), through: parseSeed(through) };
+  if (range.through < range.from) {
+    throw new TypeError(
+      `Cannot read --seeds "${seeds}": the end is below the beginning`,
+    );
+  }
+  return { type: "range", ...range };
+}
+
+/** Reads a seed. @throws {TypeError} If it is none. */
+export function parseSeed(text: string): number {
+  const seed = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(seed)) return seed;
+  throw new TypeError(
+    `Cannot read the seed "${text}": wanted a safe integer from 0 on`,
+  );
+}
+
+function parseCount(name: string, text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= 100_000) return count;
+  throw new TypeError(
+    `Cannot read --${name} "${text}": wanted a whole number from 1 to 100000`,
+  );
+}
+
+function parseShare(text: string | undefined): SimArguments["share"] {
+  if (text === undefined) return undefined;
+  const [number = "", of = ""] = text.split("/");
+  return { number: parseCount("share", number), of: parseCount("share", of) };
+}
