@@ -1,5 +1,5 @@
 /** Sockets of the test's own, by `node:net` on every runtime. */
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 
 /** An address on this machine that nobody listens on. */
 export function freeAddress(): Promise<string> {
@@ -25,7 +25,10 @@ export class RawSocket {
     this.#socket = socket;
     socket.on("error", () => {});
     socket.on("data", (chunk: Uint8Array) => {
-      this.#received = new Uint8Array([...this.#received, ...chunk]);
+      const joined = new Uint8Array(this.#received.length + chunk.length);
+      joined.set(this.#received);
+      joined.set(chunk, this.#received.length);
+      this.#received = joined;
       this.#woken();
     });
     this.#closed = new Promise((resolve) => {
@@ -73,5 +76,49 @@ export class RawSocket {
   destroy(): Promise<void> {
     this.#socket.destroy();
     return this.#closed;
+  }
+}
+
+/** A listener that does with its connections what the test says. */
+export class RawListener {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly address: string;
+  /** Connections so far. */
+  accepted = 0;
+  /** Called with each chunk that arrives. */
+  onData: (socket: Socket, bytes: Uint8Array) => void = () => {};
+
+  private constructor(server: Server, address: string) {
+    this.#server = server;
+    this.address = address;
+    server.on("connection", (socket) => {
+      this.accepted++;
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("data", (bytes: Uint8Array) => this.onData(socket, bytes));
+    });
+  }
+
+  /** Listens on a free port of this machine. */
+  static open(): Promise<RawListener> {
+    const server = createServer();
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(0, "127.0.0.1", () => {
+        const at = server.address();
+        const port = typeof at === "object" && at !== null ? at.port : 0;
+        resolve(new RawListener(server, `127.0.0.1:${port}`));
+      });
+    });
+  }
+
+  /** Closes it and every connection. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const socket of this.#sockets) socket.destroy();
+    });
   }
 }

@@ -19,13 +19,12 @@ export class FetchChannel implements ByteChannel {
   #pulled: (() => void) | undefined;
   #destroyed = false;
 
-  /** Takes the request's body over; `signal` tells that the client left. */
-  constructor(body: ReadableStream<Uint8Array>, signal: AbortSignal) {
+  /** Takes the request's body over. */
+  constructor(body: ReadableStream<Uint8Array>) {
     this.#reader = body.getReader();
     this.response = new Promise((resolve) => {
       this.#respond = resolve;
     });
-    signal.addEventListener("abort", () => this.destroy());
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -67,8 +66,16 @@ export class FetchChannel implements ByteChannel {
     if (refusal !== null) await this.end();
   }
 
-  // deno-lint-ignore require-await -- the contract wants a promise
-  async end(): Promise<void> {
+  end(): Promise<void> {
+    this.destroy();
+    return Promise.resolve();
+  }
+
+  /**
+   * Ends both bodies. The response is closed, not made to fail: the peer takes
+   * an end for what it is, and servers would log the failure as their own.
+   */
+  destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
     try {
@@ -76,21 +83,6 @@ export class FetchChannel implements ByteChannel {
     } catch {
       // The client cancelled it.
     }
-    this.#letGo();
-  }
-
-  destroy(): void {
-    if (this.#destroyed) return;
-    this.#destroyed = true;
-    try {
-      this.#sink?.error(new Error("Cannot go on: the connection was closed"));
-    } catch {
-      // It was closed before.
-    }
-    this.#letGo();
-  }
-
-  #letGo(): void {
     this.#respond(new Response(null, { status: 408 }));
     this.#pulled?.();
     this.#pulled = undefined;

@@ -5,7 +5,11 @@
  *
  * @module
  */
-import { type ClientHttp2Session, connect } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+} from "node:http2";
 import {
   type ByteChannel,
   DialError,
@@ -14,24 +18,29 @@ import {
   RejectedError,
 } from "../link/channel.ts";
 import { DuplexChannel } from "../link/duplex_channel.ts";
+import type { Teardown } from "./teardown.ts";
 import { CONTENT_TYPE, widenWindow, WINDOW_BYTES } from "./streams.ts";
 
 /** Connects, and opens the stream at `path`. */
 export function dialHttp2(
   at: HostPort,
-  { path, signal }: { readonly path: string; readonly signal: AbortSignal },
+  { path, signal, teardown }: {
+    readonly path: string;
+    readonly signal: AbortSignal;
+    readonly teardown: Teardown;
+  },
 ): Promise<ByteChannel> {
   return new Promise((resolve, reject) => {
     const session = connect(`http://${formatAddress(at)}`, {
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     });
     const abort = () => {
-      session.destroy();
+      teardown.end(session);
       reject(signal.reason);
     };
     const fail = (error?: Error & { code?: string }) => {
       signal.removeEventListener("abort", abort);
-      session.destroy();
+      teardown.end(session);
       const refused = error?.code === "ECONNREFUSED";
       const what = error?.message || error?.code || "the session was closed";
       reject(new DialError(`Cannot connect: ${what}`, { refused }));
@@ -43,7 +52,8 @@ export function dialHttp2(
       signal.removeEventListener("abort", abort);
       if (session.destroyed) return;
       widenWindow(session);
-      resolve(openStream(session, formatAddress(at), path));
+      const remote = formatAddress(at);
+      resolve(openStream(session, { remote, path, teardown }));
     });
     signal.addEventListener("abort", abort);
     if (signal.aborted) abort();
@@ -52,35 +62,49 @@ export function dialHttp2(
 
 function openStream(
   session: ClientHttp2Session,
-  remote: string,
-  path: string,
+  { remote, path, teardown }: {
+    readonly remote: string;
+    readonly path: string;
+    readonly teardown: Teardown;
+  },
 ): ByteChannel {
   const stream = session.request({
     ":method": "POST",
     ":path": path,
     "content-type": CONTENT_TYPE,
   });
-  const destroy = () => {
-    stream.destroy();
-    session.destroy();
-  };
-  const traits = { remote, destroy, keepsBytes: true };
-  // A stream that ends without a status reads as an end, and an end in place
-  // of the acceptor's answer is a failure, however politely it comes (H128).
+  const destroy = () => teardown.end(session, stream);
+  const ready = answerOf(stream);
+  const traits = { remote, destroy, ready, keepsBytes: true };
   const channel = new DuplexChannel(stream, traits);
   const fail = (error: Error) => {
     channel.fail(error);
     destroy();
   };
-  stream.on("response", (headers) => {
-    if (headers["content-type"] === CONTENT_TYPE) return;
-    // Somebody else's server: its body is no frame.
-    const status = headers[":status"];
-    fail(new RejectedError(`Cannot connect: HTTP status ${status}`));
-  });
   // A session that is going away takes no more: dial a new one (H128).
   session.on("goaway", () => fail(new Error("Cannot go on: GOAWAY")));
   session.on("close", () => fail(new Error("Cannot go on: session closed")));
   session.on("error", fail);
   return channel;
+}
+
+/**
+ * Resolves with the answer's head, or the end: what ends without a status then
+ * reads as an end in place of the acceptor's word, a failure however politely
+ * it comes (H128).
+ *
+ * @throws {RejectedError} If it is the answer of somebody else's server.
+ */
+function answerOf(stream: ClientHttp2Stream): Promise<void> {
+  const answer = new Promise<void>((resolve, reject) => {
+    stream.on("response", (headers) => {
+      if (headers["content-type"] === CONTENT_TYPE) return resolve();
+      const status = headers[":status"];
+      reject(new RejectedError(`Cannot connect: HTTP status ${status}`));
+    });
+    stream.on("close", () => resolve());
+  });
+  // Whoever reads learns of it; until then it is nobody's failure.
+  answer.catch(() => {});
+  return answer;
 }

@@ -20,6 +20,7 @@ import {
   type RefusalCode,
 } from "../link/channel.ts";
 import { DuplexChannel } from "../link/duplex_channel.ts";
+import type { Teardown } from "./teardown.ts";
 import {
   CONTENT_TYPE,
   STATUS_OF,
@@ -39,6 +40,7 @@ export interface Http2ServerOptions {
   readonly maxHalfOpen: number;
   /** Answers every request but streams of frames. */
   readonly respond: (request: Request) => Promise<Response>;
+  readonly teardown: Teardown;
 }
 
 /** Streams of one session: one is used, the rest is for other requests. */
@@ -93,7 +95,7 @@ function serveStream(
 ): void {
   const { ":path": path, ":method": method } = headers;
   if (path === options.path && method === "POST") {
-    return events.accept(channelOf(stream));
+    return events.accept(channelOf(stream, options.teardown));
   }
   stream.resume();
   const request = new Request(new URL(path ?? "/", "http://localhost"), {
@@ -118,12 +120,15 @@ async function send(
   stream.end(body);
 }
 
-function channelOf(stream: ServerHttp2Stream): ByteChannel {
+function channelOf(
+  stream: ServerHttp2Stream,
+  teardown: Teardown,
+): ByteChannel {
   const { session } = stream;
   const remote = remoteOf(session);
   const destroy = () => {
-    stream.destroy();
-    session?.destroy();
+    if (session === undefined) stream.destroy();
+    else teardown.end(session, stream);
   };
   const channel = new DuplexChannel(stream, {
     remote,
@@ -199,7 +204,7 @@ class Sessions {
   close(): void {
     for (const session of this.#open) {
       this.#forget(session);
-      session.destroy();
+      this.#options.teardown.end(session);
     }
   }
 
@@ -210,7 +215,7 @@ class Sessions {
 
   #drop(session: Http2Session, remote: string, code: RefusalCode): void {
     this.#forget(session);
-    session.destroy();
+    this.#options.teardown.end(session);
     const reason = `Cannot accept a session: ${REASONS[code] ?? code}`;
     this.#events.refused(remote, code, reason);
   }

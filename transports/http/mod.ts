@@ -24,6 +24,7 @@ import { dialHttp2 } from "./http2_client.ts";
 import { type Http2ServerOptions, listenHttp2 } from "./http2_server.ts";
 import { createRaftRoutes, type RequestHandler } from "./routes.ts";
 import { DEFAULT_PATH } from "./streams.ts";
+import { Teardown } from "./teardown.ts";
 import type {
   Envelope,
   SnapshotTransfer,
@@ -132,11 +133,13 @@ class HttpCarrier implements Carrier {
       maxSessions: config.maxInbound + config.maxHalfOpen,
       maxHalfOpen: config.maxHalfOpen,
       respond: this.respond,
+      teardown: new Teardown(),
     };
   }
 
   dial(at: HostPort, signal: AbortSignal): Promise<ByteChannel> {
-    return dialHttp2(at, { path: this.#server.path, signal });
+    const { path, teardown } = this.#server;
+    return dialHttp2(at, { path, signal, teardown });
   }
 
   async listen(at: HostPort, events: ListenEvents): Promise<Listening> {
@@ -148,6 +151,7 @@ class HttpCarrier implements Carrier {
       close: async (): Promise<void> => {
         this.#events = undefined;
         await listening?.close();
+        await this.#server.teardown.settle();
       },
     };
   }

@@ -23,9 +23,9 @@ export type RequestHandler = (request: Request) => Promise<Response>;
 export function createRaftRoutes(options: RouteOptions): RequestHandler {
   const app = new Hono();
   app.post(options.path, (context) => {
-    const { body, signal } = context.req.raw;
+    const { body } = context.req.raw;
     if (body === null) return problem(400, "Cannot connect: no body");
-    const channel = new FetchChannel(body, signal);
+    const channel = new FetchChannel(body);
     if (!options.accept(channel)) {
       channel.destroy();
       return problem(503, "Cannot connect: the transport is not running");

@@ -100,8 +100,9 @@ export class RejectedError extends Error {
  * @throws {RangeError} If it is no such thing.
  */
 export function parseAddress(address: string): HostPort {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s/]+)):(\d{1,5})$/
-    .exec(address);
+  const match =
+    /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^:[\]\s/]+)):(\d{1,5})$/
+      .exec(address);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || !(port <= 65_535)) {

@@ -28,6 +28,8 @@ export interface DuplexTraits {
   readonly destroy: () => void;
   /** Whether it may hold on to bytes after it has called back. */
   readonly keepsBytes?: boolean;
+  /** Nothing is read before it resolves; if it rejects, nothing ever is. */
+  readonly ready?: Promise<void>;
 }
 
 /** Bytes read ahead of the reader before the stream is paused. */
@@ -51,6 +53,8 @@ export class DuplexChannel implements ByteChannel {
   #reader: Waiter<Uint8Array | null> | undefined;
   #writer: Waiter<void> | undefined;
   #ended = false;
+  /** Whether `ready` has resolved. */
+  #isReady = false;
   /** Set once the stream is closed; nothing is read or written after it. */
   #failure: Error | undefined;
   readonly #closed: Promise<void>;
@@ -73,6 +77,15 @@ export class DuplexChannel implements ByteChannel {
   }
 
   read(): Promise<Uint8Array | null> {
+    const { ready } = this.#traits;
+    if (this.#isReady || ready === undefined) return this.#next();
+    return ready.then(() => {
+      this.#isReady = true;
+      return this.#next();
+    });
+  }
+
+  #next(): Promise<Uint8Array | null> {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#aheadBytes -= chunk.length;

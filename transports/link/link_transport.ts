@@ -183,8 +183,9 @@ export class LinkTransport implements Transport {
     const { context, inbound, listening } = started;
     for (const link of this.#links.values()) link.close();
     inbound.close();
-    await listening.close();
     await Promise.all([context.tasks.settle(), ...this.#transfers]);
+    // Last, so that a carrier can wait for all that it still has to end.
+    await listening.close();
     this.#links.clear();
   }
 
