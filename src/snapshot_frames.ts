@@ -10,7 +10,7 @@
  * @module
  */
 import { hashBytes, hashInteger } from "./checksum.ts";
-import { decodeCbor, encodeCbor } from "./codec.ts";
+import { decodeCbor, encodeCborBriefly } from "./codec.ts";
 import { RaftError } from "./errors.ts";
 
 /** Largest chunk that {@linkcode frameChunks} yields. */
@@ -37,7 +37,7 @@ export class FrameWriter {
 
   /** The next frame, around `content`. */
   frame(content: readonly unknown[]): Uint8Array {
-    const payload = encodeCbor(content);
+    const payload = encodeCborBriefly(content);
     if (payload.length > MAX_FRAME_BYTES) {
       throw new RaftError(
         "tooLarge",

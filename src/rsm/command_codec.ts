@@ -10,9 +10,9 @@
  *
  * @module
  */
-import { copyBytes, decodeCbor, encodeCbor } from "../codec.ts";
+import { decodeCbor, encodeCborBriefly } from "../codec.ts";
 import { RaftError } from "../errors.ts";
-import { Slab } from "./slab.ts";
+import { LOG_SLABS, MACHINE_SLABS, Slab } from "./slab.ts";
 import type { Schema } from "../state_machine.ts";
 
 /** Names one command of one client; two commands never share one. */
@@ -48,7 +48,10 @@ export function isSequence(sequence: unknown): sequence is number {
 /** Puts commands into entries and takes them out again. */
 export class CommandCodec<C> {
   readonly #schema: Schema<C>;
-  readonly #slab = new Slab();
+  /** Of entries, which live as long as the log keeps them. */
+  readonly #encoded = new Slab(LOG_SLABS);
+  /** Of commands, which live as long as the machine keeps them. */
+  readonly #decoded = new Slab(MACHINE_SLABS);
 
   /** A codec for the commands that `schema` accepts. */
   constructor(schema: Schema<C>) {
@@ -73,7 +76,7 @@ export class CommandCodec<C> {
       assertSession(session);
     }
     try {
-      return this.#slab.copy(encodeCbor(
+      return this.#encoded.copy(encodeCborBriefly(
         session === undefined
           ? [checked]
           : [session.client, session.sequence, checked],
@@ -87,13 +90,14 @@ export class CommandCodec<C> {
    * Takes a command out of an entry. It owns its bytes: it shares no memory
    * with `data`, which the log, other members and the disk still read (H121),
    * and its byte fields are plain `Uint8Array`s on leader and followers alike
-   * (H127). One copy of the entry pays for both. The schema is not asked again: what
-   * is committed is applied by every member or by none.
+   * (H127). One copy of the entry pays for both; neighbours share its memory.
+   * The schema is not asked again: what is committed is applied by every
+   * member or by none.
    *
    * @throws {Error} If `data` is no envelope of a known form.
    */
   decode(data: Uint8Array): Envelope {
-    const envelope = decodeCbor(copyBytes(data));
+    const envelope = decodeCbor(this.#decoded.copy(data));
     if (!Array.isArray(envelope)) {
       throw new Error("Cannot decode a command: it is no CBOR array");
     }

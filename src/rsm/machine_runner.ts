@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { copyBytes, decodeCbor, encodeCbor } from "../codec.ts";
+import { copyBytes, decodeCbor, encodeCborBriefly } from "../codec.ts";
 import { isRaftError, RaftError } from "../errors.ts";
 import { frameChunks, FrameReader } from "../snapshot_frames.ts";
 import { CommandCodec, type SessionRef } from "./command_codec.ts";
@@ -420,7 +420,7 @@ function answerFromTable<R>(
 
 /** The result as kept in the table; with its own memory, or not at all. */
 function encodeResult(result: unknown): Uint8Array | null {
-  const encoded = encodeCbor(result);
+  const encoded = encodeCborBriefly(result);
   return encoded.length > MAX_RESULT_BYTES ? null : copyBytes(encoded);
 }
 
