@@ -10,6 +10,12 @@ export {
   type MachineSuiteOptions,
 } from "./machine_suite.ts";
 export {
+  type StorageCase,
+  storageCases,
+  type StorageSuiteOptions,
+} from "./storage_suite.ts";
+export type { StorageUnderTest } from "./storage_bench.ts";
+export {
   type RawPeer,
   type TransportCase,
   transportCases,

@@ -97,6 +97,8 @@ export type FrameType = typeof FRAME[keyof typeof FRAME];
 
 /** Bytes of a record before its payload. */
 export const RECORD_HEADER_BYTES = 20;
+/** Bytes of an entries record before its first entry. */
+export const RUN_RECORD_HEAD_BYTES: number = RECORD_HEADER_BYTES + 20;
 /** Types of records; never renumbered. */
 export const RECORD = {
   create: 1,

@@ -10,7 +10,7 @@ import type { Entry, LogIndex } from "../../src/core/types.ts";
 import type { RecordPlace } from "./entry_index.ts";
 import { corruption, failed } from "./errors.ts";
 import { readFully } from "./file_system.ts";
-import { RECORD, RECORD_HEADER_BYTES, viewOf } from "./format.ts";
+import { RECORD, RUN_RECORD_HEAD_BYTES, viewOf } from "./format.ts";
 import type { GroupState } from "./groups.ts";
 import { isIntact, readRecord, readRun, type RecordView } from "./records.ts";
 import { type LogPlace, segmentPath } from "./segment.ts";
@@ -106,13 +106,15 @@ function planRuns(
   let row = index.rowOf(range.from);
   let bytes = 0;
   for (let from = range.from; from <= through; row++) {
-    const last = Math.min(through, index.firstOf(row + 1) - 1);
+    const end = Math.min(lastIndex + 1, index.firstOf(row + 1));
+    const last = Math.min(through, end - 1);
     const place = index.placeOf(row);
     runs.push({ from, through: last, place });
+    // Without its head, a record is no larger than what its entries count
+    // for: what is planned is mostly more than `maxBytes`, seldom less.
+    const share = (last + 1 - from) / (end - index.firstOf(row));
+    bytes += share * (place.bytes - RUN_RECORD_HEAD_BYTES);
     from = last + 1;
-    // Without the head, a record is no larger than what its entries count
-    // for: what is planned is enough for `maxBytes`, mostly more.
-    bytes += place.bytes - RECORD_HEADER_BYTES - 20;
     if (bytes >= range.maxBytes) break;
   }
   return runs;

@@ -1,0 +1,182 @@
+/**
+ * The bodies of the storage cases about snapshots and compaction.
+ *
+ * @module
+ */
+import type { Storage } from "../storage.ts";
+import type { SnapshotMeta } from "../core/types.ts";
+import type { StorageBench } from "./storage_bench.ts";
+import {
+  append,
+  check,
+  checkRejects,
+  checkSame,
+  command,
+  commands,
+  createGroup,
+  metaAt,
+  rejection,
+} from "./storage_samples.ts";
+
+const CHUNK_COUNT = 5;
+const CHUNK_BYTES = 50_000;
+
+/** The cases of storages that keep snapshots. */
+export class SnapshotCases {
+  readonly #bench: StorageBench;
+
+  /** Cases for what is on the bench. */
+  constructor(bench: StorageBench) {
+    this.#bench = bench;
+  }
+
+  async commits(): Promise<void> {
+    let [storage] = await this.#open();
+    checkSame(await storage.snapshotReader(1), undefined, "there is one");
+    const writer = await storage.snapshotWriter(1, metaAt(6, 1));
+    for (const chunk of chunks(6)) {
+      await writer.write(chunk);
+      checkSame(await storage.snapshotReader(1), undefined, "half of it");
+      chunk.fill(0);
+    }
+    await writer.commit();
+    await checkData(storage, metaAt(6, 1));
+    const [again, opened] = await this.#bench.reopen();
+    storage = again;
+    await checkData(storage, metaAt(6, 1));
+    const [stored] = opened.groups;
+    checkSame(stored?.snapshot, metaAt(6, 1), "the group's snapshot");
+    checkSame(stored?.firstIndex, 1, "the log was compacted unasked");
+  }
+
+  async aborts(): Promise<void> {
+    const [storage] = await this.#open();
+    const writer = await storage.snapshotWriter(1, metaAt(6, 1));
+    await writer.write(new Uint8Array(100));
+    await writer.abort();
+    await writer.abort();
+    checkSame(await storage.snapshotReader(1), undefined, "it is visible");
+    await rejection(() => writer.commit(), "it was committed after all");
+    await store(storage, metaAt(7, 1));
+    await checkData(storage, metaAt(7, 1));
+  }
+
+  async keepsNewest(): Promise<void> {
+    const [storage] = await this.#open();
+    await store(storage, metaAt(8, 1));
+    await store(storage, metaAt(5, 1));
+    await checkData(storage, metaAt(8, 1));
+    const [, opened] = await this.#bench.reopen();
+    checkSame(opened.groups[0]?.snapshot.index, 8, "the older one won");
+  }
+
+  async compacts(): Promise<void> {
+    const [storage] = await this.#open();
+    await rejection(() => storage.compact(1, 3), "without a snapshot");
+    await store(storage, metaAt(8, 1));
+    await rejection(() => storage.compact(1, 9), "beyond the snapshot");
+    await storage.compact(1, 6);
+    await storage.compact(1, 2);
+    await checkRejects(
+      () => storage.read({ group: 1, from: 6, through: 9, maxBytes: 1e6 }),
+      "compacted",
+      "a dropped entry was read",
+    );
+    const [again, opened] = await this.#bench.reopen();
+    const [stored] = opened.groups;
+    checkSame(stored?.firstIndex, 7, "the log starts elsewhere");
+    checkSame(stored?.prevTerm, 1, "the term before the log");
+    checkSame(stored?.termRuns, [{ term: 1, firstIndex: 7 }], "the terms");
+    checkSame(
+      await again.read({ group: 1, from: 7, through: 10, maxBytes: 1e6 }),
+      commands(1, 7, 10),
+      "what was to stay is not there",
+    );
+  }
+
+  async installsOver(): Promise<void> {
+    const [storage] = await this.#open();
+    await rejection(
+      () => storage.write([install(metaAt(7, 2))]),
+      "its data was not stored",
+    );
+    await store(storage, metaAt(7, 2));
+    await storage.write([install(metaAt(7, 2))]);
+    const [again, opened] = await this.#bench.reopen();
+    const [stored] = opened.groups;
+    checkSame(stored?.snapshot, metaAt(7, 2), "the snapshot is not it");
+    checkSame(stored?.lastIndex, 7, "entries that contradict it are left");
+    checkSame(stored?.termRuns, [], "terms that contradict it are left");
+    checkSame(stored?.prevTerm, 2, "the term before the log");
+    await again.write([append(1, [command(3, 8)])]);
+  }
+
+  async installsWithin(): Promise<void> {
+    const [storage] = await this.#open();
+    await store(storage, metaAt(7, 1));
+    await storage.write([install(metaAt(7, 1))]);
+    const [, opened] = await this.#bench.reopen();
+    const [stored] = opened.groups;
+    checkSame(stored?.firstIndex, 8, "the log starts elsewhere");
+    checkSame(stored?.tail, commands(1, 8, 10), "the suffix is not kept");
+  }
+
+  async forgetsUninstalled(): Promise<void> {
+    const [storage] = await this.#open();
+    await store(storage, metaAt(5, 1));
+    await store(storage, metaAt(50, 3));
+    await checkData(storage, metaAt(50, 3));
+    const [again, opened] = await this.#bench.reopen();
+    const [stored] = opened.groups;
+    checkSame(stored?.snapshot, metaAt(5, 1), "the snapshot is not it");
+    checkSame(stored?.tail, commands(1, 1, 10), "the log was touched");
+    await checkData(again, metaAt(5, 1));
+  }
+
+  /** Group 1 with entries 1 to 10 of term 1. */
+  async #open(): Promise<[Storage]> {
+    const [storage] = await this.#bench.open();
+    await storage.write([createGroup(1), append(1, commands(1, 1, 10))]);
+    return [storage];
+  }
+}
+
+function install(
+  snapshot: SnapshotMeta,
+): { group: number; snapshot: SnapshotMeta; entries: [] } {
+  return { group: 1, snapshot, entries: [] };
+}
+
+/** The data of the snapshot at an index. */
+function chunks(index: number): Uint8Array[] {
+  return Array.from(
+    { length: CHUNK_COUNT },
+    (_, i) => new Uint8Array(CHUNK_BYTES).fill(index + i),
+  );
+}
+
+async function store(storage: Storage, meta: SnapshotMeta): Promise<void> {
+  const writer = await storage.snapshotWriter(1, meta);
+  for (const chunk of chunks(meta.index)) await writer.write(chunk);
+  await writer.commit();
+}
+
+/** The newest snapshot is this one, from every offset on. */
+async function checkData(storage: Storage, meta: SnapshotMeta): Promise<void> {
+  const reader = await storage.snapshotReader(1);
+  check(reader !== undefined, "there is no snapshot");
+  checkSame(reader.meta, meta, "the snapshot is another one");
+  const bytes = CHUNK_COUNT * CHUNK_BYTES;
+  checkSame(reader.bytes, bytes, "its length is not it");
+  for (const offset of [0, 70_001, bytes]) {
+    let at = offset;
+    for await (const chunk of reader.chunks(offset)) {
+      for (const byte of chunk) {
+        const wanted = meta.index + Math.floor(at / CHUNK_BYTES);
+        check(byte === wanted, `byte ${at} of the snapshot is not it`);
+        at++;
+      }
+    }
+    checkSame(at, bytes, "the snapshot is not whole");
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * A file system in memory that tells what was synced from what was not, so
+ * that tests can take the power away at any point, or make any operation
+ * fail. Files are the volatile content plus the writes since the last sync;
+ * names are the volatile directory plus its changes since the last sync.
+ */
+import type { OpenMode, WalFileSystem } from "../../storage/wal/mod.ts";
+
+/** What a disk writes as a whole. */
+const SECTOR_BYTES = 512;
+
+/** An operation that is about to be carried out. */
+export interface Operation {
+  readonly type:
+    | "write"
+    | "read"
+    | "sync"
+    | "syncDirectory"
+    | "open"
+    | "rename"
+    | "link"
+    | "unlink";
+  readonly path: string;
+  /** Bytes of a write. */
+  readonly bytes?: number;
+}
+
+/** How a crash goes. */
+export interface CrashChoices {
+  /** How many of so many bytes of an unsynced sector reached the disk. */
+  readonly keepBytes: (count: number) => number;
+  /** How many of so many unsynced changes of names did, oldest first. */
+  readonly keepNames: (count: number) => number;
+}
+
+interface Write {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
+
+class FakeFile {
+  content: Uint8Array = new Uint8Array(0);
+  durable: Uint8Array = new Uint8Array(0);
+  unsynced: Write[] = [];
+}
+
+type NameChange = (names: Map<string, FakeFile>) => void;
+
+/** Fails as a system call does. */
+export class SystemError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(`${code}: ${message}`);
+    this.code = code;
+  }
+}
+
+/** See the module. */
+export class FakeFileSystem implements WalFileSystem {
+  /** Called before each operation; what it throws, the operation throws. */
+  onOperation: (operation: Operation) => void | Promise<void> = () => {};
+  /** At most so many bytes are taken by one write. */
+  maxWriteBytes: number = Infinity;
+  /** Bytes that all files may have together. */
+  capacity: number = Infinity;
+  readonly #names = new Map<string, FakeFile>();
+  readonly #durableNames = new Map<string, FakeFile>();
+  #unsyncedNames: NameChange[] = [];
+  readonly #open = new Map<number, { file: FakeFile; path: string }>();
+  #lastHandle = 0;
+
+  /** Number of files that are open. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  makeDirectory(): readonly string[] {
+    return [];
+  }
+
+  list(path: string): readonly string[] {
+    const start = `${path}/`;
+    return [...this.#names.keys()].filter((name) => name.startsWith(start))
+      .map((name) => name.slice(start.length));
+  }
+
+  open(path: string, mode: OpenMode): number {
+    this.#announce({ type: "open", path });
+    let file = this.#names.get(path);
+    if (mode === "create") {
+      if (file !== undefined) throw new SystemError("EEXIST", path);
+      const made = new FakeFile();
+      this.#change((names) => void names.set(path, made));
+      file = made;
+    }
+    if (file === undefined) throw new SystemError("ENOENT", path);
+    this.#open.set(++this.#lastHandle, { file, path });
+    return this.#lastHandle;
+  }
+
+  close(handle: number): void {
+    if (!this.#open.delete(handle)) throw new SystemError("EBADF", "close");
+  }
+
+  size(handle: number): number {
+    return this.#get(handle).file.content.length;
+  }
+
+  write(handle: number, bytes: Uint8Array, position: number): number {
+    const { file, path } = this.#get(handle);
+    const count = Math.min(bytes.length, this.maxWriteBytes);
+    this.#announce({ type: "write", path, bytes: count });
+    const taken = bytes.slice(0, count);
+    this.#requireSpace(file, position + count);
+    file.content = overwrite(file.content, position, taken);
+    file.unsynced.push({ position, bytes: taken });
+    return count;
+  }
+
+  async writeLater(
+    handle: number,
+    bytes: Uint8Array,
+    position: number,
+  ): Promise<number> {
+    await Promise.resolve();
+    return this.write(handle, bytes, position);
+  }
+
+  async read(
+    handle: number,
+    bytes: Uint8Array,
+    position: number,
+  ): Promise<number> {
+    const { file, path } = this.#get(handle);
+    await this.onOperation({ type: "read", path });
+    const part = file.content.subarray(position, position + bytes.length);
+    bytes.set(part);
+    return part.length;
+  }
+
+  async sync(handle: number): Promise<void> {
+    const { file, path } = this.#get(handle);
+    const count = file.unsynced.length;
+    await this.onOperation({ type: "sync", path });
+    for (const { position, bytes } of file.unsynced.splice(0, count)) {
+      file.durable = overwrite(file.durable, position, bytes);
+    }
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const count = this.#unsyncedNames.length;
+    await this.onOperation({ type: "syncDirectory", path });
+    for (const change of this.#unsyncedNames.splice(0, count)) {
+      change(this.#durableNames);
+    }
+  }
+
+  rename(from: string, to: string): void {
+    this.#announce({ type: "rename", path: from });
+    const file = this.#find(from);
+    this.#change((names) => {
+      names.delete(from);
+      names.set(to, file);
+    });
+  }
+
+  link(from: string, to: string): void {
+    this.#announce({ type: "link", path: to });
+    const file = this.#find(from);
+    if (this.#names.has(to)) throw new SystemError("EEXIST", to);
+    this.#change((names) => void names.set(to, file));
+  }
+
+  unlink(path: string): void {
+    this.#announce({ type: "unlink", path });
+    this.#find(path);
+    this.#change((names) => void names.delete(path));
+  }
+
+  identify(): string {
+    return "fake";
+  }
+
+  /** A new file system with what the disk holds after a power loss. */
+  crash(choices: CrashChoices): FakeFileSystem {
+    const names = new Map(this.#durableNames);
+    const kept = choices.keepNames(this.#unsyncedNames.length);
+    for (const change of this.#unsyncedNames.slice(0, kept)) change(names);
+    const after = new FakeFileSystem();
+    for (const [path, file] of names) {
+      let content: Uint8Array = file.durable.slice();
+      for (const write of file.unsynced) {
+        for (const part of sectors(write)) {
+          const bytes = part.bytes.subarray(
+            0,
+            choices.keepBytes(part.bytes.length),
+          );
+          if (bytes.length === 0) continue;
+          content = overwrite(content, part.position, bytes);
+        }
+      }
+      after.put(path, content);
+    }
+    return after;
+  }
+
+  /**
+   * A new file system with what the page cache holds: the process died, the
+   * machine lives. Locks are left out, for their owner is this very process.
+   */
+  kill(): FakeFileSystem {
+    const after = new FakeFileSystem();
+    for (const [path, file] of this.#names) {
+      if (!isLock(path)) after.put(path, file.content);
+    }
+    return after;
+  }
+
+  /** Puts a durable file in place. */
+  put(path: string, content: Uint8Array): void {
+    const file = new FakeFile();
+    file.content = content.slice();
+    file.durable = content.slice();
+    this.#names.set(path, file);
+    this.#durableNames.set(path, file);
+  }
+
+  /** Removes a file for good. */
+  remove(path: string): void {
+    this.#names.delete(path);
+    this.#durableNames.delete(path);
+  }
+
+  /** Content of a file. */
+  get(path: string): Uint8Array {
+    return this.#find(path).content;
+  }
+
+  /** Paths of all files but locks, ascending. */
+  paths(): string[] {
+    return [...this.#names.keys()].filter((path) => !isLock(path)).sort();
+  }
+
+  /** All of it, locks included, in a comparable form. */
+  fingerprint(): string {
+    return [...this.#names].sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([path, { content }]) => `${path}=${content.join(",")}`)
+      .join("\n");
+  }
+
+  #get(handle: number): { file: FakeFile; path: string } {
+    const open = this.#open.get(handle);
+    if (open === undefined) throw new SystemError("EBADF", `${handle}`);
+    return open;
+  }
+
+  #find(path: string): FakeFile {
+    const file = this.#names.get(path);
+    if (file === undefined) throw new SystemError("ENOENT", path);
+    return file;
+  }
+
+  #change(change: NameChange): void {
+    change(this.#names);
+    this.#unsyncedNames.push(change);
+  }
+
+  #announce(operation: Operation): void {
+    if (this.onOperation(operation) instanceof Promise) {
+      throw new TypeError(`A ${operation.type} cannot wait`);
+    }
+  }
+
+  #requireSpace(file: FakeFile, end: number): void {
+    let used = Math.max(0, end - file.content.length);
+    for (const { content } of new Set(this.#names.values())) {
+      used += content.length;
+    }
+    if (used > this.capacity) throw new SystemError("ENOSPC", "write");
+  }
+}
+
+function isLock(path: string): boolean {
+  return /\/lock-[^/]*$/.test(path);
+}
+
+function overwrite(
+  content: Uint8Array,
+  position: number,
+  bytes: Uint8Array,
+): Uint8Array {
+  const end = position + bytes.length;
+  let target = content;
+  if (end > content.length) {
+    target = new Uint8Array(end);
+    target.set(content);
+  }
+  target.set(bytes, position);
+  return target;
+}
+
+/** A write, cut where sectors end. */
+function* sectors(write: Write): Generator<Write> {
+  let at = 0;
+  while (at < write.bytes.length) {
+    const position = write.position + at;
+    const room = SECTOR_BYTES - position % SECTOR_BYTES;
+    const bytes = write.bytes.subarray(at, at + room);
+    yield { position, bytes };
+    at += bytes.length;
+  }
+}
