@@ -23,7 +23,7 @@ import { Tasks } from "./tasks.ts";
 import { Ticker } from "./ticker.ts";
 import { WritePipeline } from "./write_pipeline.ts";
 
-/** Milliseconds a turn may spend on applying before others get theirs. */
+/** Milliseconds after which a turn leaves further slices to the next. */
 const APPLY_BUDGET_MS = 5;
 
 /** What an engine is made of. */
@@ -278,23 +278,20 @@ export class HostEngine implements HostServices, TransportHandler {
 
   /** One slice each in turns, until the time is up (H110). */
   #apply(now: number): void {
-    if (this.#applying.length === 0) return;
-    const endsAt = this.clock.now() + APPLY_BUDGET_MS;
-    let queue = this.#applying;
-    this.#applying = [];
-    while (queue.length > 0) {
-      for (const [position, member] of queue.entries()) {
-        member.applying = false;
-        this.#guard(member, () => member.applySlice(now));
-        this.#maybeApplyLater(member);
-        if (this.clock.now() < endsAt) continue;
-        this.#applying = [...queue.slice(position + 1), ...this.#applying];
-        if (this.#applying.length > 0) this.#requestTurn();
-        return;
-      }
-      queue = this.#applying;
-      this.#applying = [];
+    const endsAt = now + APPLY_BUDGET_MS;
+    let next = 0;
+    while (next < this.#applying.length) {
+      const member = this.#applying[next++];
+      if (member === undefined) break;
+      member.applying = false;
+      this.#guard(member, () => member.applySlice(now));
+      this.#maybeApplyLater(member);
+      if (next === this.#applying.length) break;
+      if (this.clock.now() >= endsAt) break;
     }
+    if (next === 0) return;
+    this.#applying = this.#applying.slice(next);
+    if (this.#applying.length > 0) this.#requestTurn();
   }
 
   #maybeApplyLater(member: Participant): void {
