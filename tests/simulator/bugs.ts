@@ -7,17 +7,20 @@
  * @module
  */
 import type { Message } from "../../src/core/message.ts";
+import { Inflights } from "../../src/core/inflights.ts";
 import { Raft } from "../../src/core/raft.ts";
 import { RaftLog } from "../../src/core/raft_log.ts";
 import { RawNode, type RawNodeOptions } from "../../src/core/raw_node.ts";
 import type { Ready } from "../../src/core/ready.ts";
 import type { Entry, EntryId, LogIndex } from "../../src/core/types.ts";
-import type { SimHooks } from "../../src/sim/mod.ts";
+import type { FailureKind, SimHooks } from "../../src/sim/mod.ts";
 
 /** A bug that can be switched on. */
 export interface Bug {
   /** What is wrong, and what forbids it. */
   readonly description: string;
+  /** What it breaks. */
+  readonly breaks: FailureKind;
   readonly hooks?: SimHooks;
   /** Replaces parts of the core; returns what puts them back. */
   readonly patch?: () => () => void;
@@ -27,22 +30,27 @@ export interface Bug {
 export const BUGS: Readonly<Record<string, Bug>> = {
   voteBeforePersisted: {
     description: "a vote leaves before it is durable (H01, §3.8)",
+    breaks: "safety",
     hooks: { onReady: (_, ready) => hasten(ready, "requestVoteResponse") },
   },
   acknowledgeBeforeFlush: {
     description: "entries are acknowledged before they are durable (H45)",
+    breaks: "safety",
     hooks: { onReady: (_, ready) => hasten(ready, "appendEntriesResponse") },
   },
   commitOfEarlierTerm: {
     description: "an entry of an earlier term commits by counting (H21)",
+    breaks: "safety",
     patch: () => replace(Raft.prototype, "maybeCommit", commitByCounting),
   },
   conflictNotTruncated: {
     description: "a conflicting suffix stays in the follower's log (§3.5)",
+    breaks: "safety",
     patch: () => replace(RaftLog.prototype, "maybeAppend", appendBehind),
   },
   truncateOnShorterAppend: {
     description: "an append cuts the log at its own end (H23)",
+    breaks: "safety",
     patch: () => {
       const original = RaftLog.prototype.maybeAppend;
       return replace(
@@ -58,10 +66,12 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   voteForShorterLog: {
     description: "a candidate with less in its log gets the vote (§3.6.1)",
+    breaks: "safety",
     patch: () => replace(RaftLog.prototype, "isUpToDate", () => true),
   },
   voteForgottenOnRestart: {
     description: "a restarted member votes again in the same term (H01)",
+    breaks: "safety",
     hooks: {
       onRestore: (_, restored) => ({
         ...restored,
@@ -71,10 +81,12 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   commitBeyondMatched: {
     description: "a follower commits what it was never compared on (H24)",
+    breaks: "safety",
     hooks: { createCore: newGullibleFollower },
   },
   leaderCountsUnflushed: {
     description: "a leader counts itself before its own flush (H41)",
+    breaks: "safety",
     patch: () => {
       const original = Raft.prototype.appendCommands;
       return replace(
@@ -90,7 +102,13 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   readBeforeCommitInTerm: {
     description: "a new leader reads before it has committed (H93, §6.4)",
+    breaks: "safety",
     patch: () => replaceGetter(Raft.prototype, "committedInTerm", () => true),
+  },
+  windowNeverReopens: {
+    description: "acknowledgements free no slot of the window (H32)",
+    breaks: "liveness",
+    patch: () => replace(Inflights.prototype, "freeThrough", () => {}),
   },
 };
 

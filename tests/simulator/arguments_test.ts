@@ -1,0 +1,91 @@
+import { describe, it } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { DEFAULT_TICKS, MARKS, noMarks } from "../../src/sim/mod.ts";
+import { parseArguments } from "./arguments.ts";
+import { type SeedReport, summarize } from "./campaign.ts";
+
+describe("parseArguments()", () => {
+  it("reads one seed, a range, or a file", () => {
+    assertEquals(parseArguments(["--seed", "7"]).seeds, {
+      type: "one",
+      seed: 7,
+    });
+    assertEquals(parseArguments(["--seeds=1..20"]).seeds, {
+      type: "range",
+      from: 1,
+      through: 20,
+    });
+    assertEquals(parseArguments(["--replay", "x.txt"]).seeds, {
+      type: "file",
+      path: "x.txt",
+    });
+    assertEquals(parseArguments(["--seed", "1"]).ticks, DEFAULT_TICKS);
+    assertEquals(parseArguments(["--help"]).seeds.type, "help");
+    assertEquals(parseArguments(["--bug", "list"]).seeds.type, "bugs");
+  });
+
+  it("refuses everything else, and says what is wrong", () => {
+    for (
+      const [words, reason] of [
+        [[], "0 of --seed"],
+        [["--seed", "1", "--seeds", "1..2"], "2 of --seed"],
+        [["--seed"], "its value is missing"],
+        [["--seed", "-1"], 'the seed "-1"'],
+        [["--seed", "1e3"], 'the seed "1e3"'],
+        [["--seeds", "3"], 'the seed ""'],
+        [["--seeds", "3..1"], "the end is below"],
+        [["--seeds", "1..2..3"], "wanted A..B"],
+        [["--ticks", "0", "--seed", "1"], "--ticks"],
+        [["--workers", "two", "--seeds", "1..2"], "--workers"],
+        [["--nonsense", "1"], "no such option"],
+        [["seed"], "no such option"],
+      ] as const
+    ) {
+      assertThrows(() => parseArguments(words), TypeError, reason);
+    }
+  });
+});
+
+describe("summarize()", () => {
+  const marks = { ...noMarks(), crashed: 2 };
+  const report = (seed: number): SeedReport => ({
+    seed,
+    hash: `${seed}`.padStart(16, "0"),
+    steps: 10,
+    committedCount: 3,
+    okCount: 2,
+    unknownCount: 1,
+    marks,
+    failure: undefined,
+  });
+
+  it("does not depend on the order in which workers report", () => {
+    const reports = [1, 2, 3, 4].map(report);
+    const summary = summarize(reports);
+    assertEquals(summarize([...reports].reverse()), summary);
+    assertEquals(summary.steps, 40);
+    assertEquals(summary.marks.crashed, 8);
+  });
+
+  it("misses marks only in campaigns that are long enough (H138)", () => {
+    const count = (seeds: number) =>
+      summarize(Array.from({ length: seeds }, (_, i) => report(i)))
+        .missingMarks.length;
+    assertEquals(count(199), 0);
+    assertEquals(count(200), MARKS.length - 1);
+  });
+
+  it("lists failures in the order of their seeds", () => {
+    const failure = {
+      kind: "safety",
+      check: "logMatching",
+      message: "x",
+    } as const;
+    const summary = summarize([
+      { ...report(9), failure },
+      report(4),
+      { ...report(2), failure },
+    ]);
+    assertEquals(summary.failures.map(({ seed }) => seed), [2, 9]);
+  });
+});

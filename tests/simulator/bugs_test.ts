@@ -1,0 +1,43 @@
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { SimResult } from "../../src/sim/mod.ts";
+import { BUGS, startBug } from "./bugs.ts";
+import { runSeed } from "./campaign.ts";
+
+/** Every bug is found with far less than the 500 seeds that it may take. */
+const SEED_BUDGET = 60;
+const TICKS = 3_000;
+
+function firstFailure(bug: string): SimResult | undefined {
+  for (let seed = 1; seed <= SEED_BUDGET; seed++) {
+    const result = runSeed(seed, { ticks: TICKS, bug });
+    if (result.failure !== undefined) return result;
+  }
+  return undefined;
+}
+
+describe("the simulator is able to fail (H140)", () => {
+  for (const [name, { description, breaks }] of Object.entries(BUGS)) {
+    it(`${name}: ${description}`, () => {
+      const result = firstFailure(name);
+      assert(result !== undefined, `not found in ${SEED_BUDGET} seeds`);
+      assertEquals(result.failure?.kind, breaks);
+    });
+  }
+
+  it("a bug is gone when it is switched off", () => {
+    for (const name of Object.keys(BUGS)) startBug(name).stop();
+    for (let seed = 1; seed <= 5; seed++) {
+      assertEquals(
+        runSeed(seed, { ticks: 1_000, bug: undefined }).failure,
+        undefined,
+      );
+    }
+  });
+
+  it("an unknown bug is refused by name", () => {
+    for (const name of ["", "nonsense", "toString"]) {
+      assertThrows(() => startBug(name), RangeError, `the bug "${name}"`);
+    }
+  });
+});
