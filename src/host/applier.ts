@@ -53,11 +53,6 @@ export class Applier<R> {
     this.#options = options;
   }
 
-  /** Whether the machine may not be asked anything now. */
-  get busy(): boolean {
-    return this.#busy;
-  }
-
   /** Whether {@linkcode step} would apply something. */
   get hasWork(): boolean {
     return !this.#busy && this.#batches.length > 0;

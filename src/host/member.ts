@@ -134,8 +134,7 @@ export class Member<C, R, Q, A> implements Participant {
   }
 
   get hasApplies(): boolean {
-    if (this.#applier.hasWork) return true;
-    return !this.#applier.busy &&
+    return this.#applier.hasWork ||
       this.#reads.canServe(this.#core.appliedIndex);
   }
 
@@ -183,10 +182,9 @@ export class Member<C, R, Q, A> implements Participant {
         forward: options.forward ?? true,
         signal: options.signal,
       };
-      const answer = options.consistency === "stale"
-        ? this.#reads.addStale(read)
-        : this.#reads.add(read);
-      if (options.consistency === "stale" && !this.#applier.busy) this.#serve();
+      const stale = options.consistency === "stale";
+      const answer = stale ? this.#reads.addStale(read) : this.#reads.add(read);
+      if (stale) this.#serve();
       else this.#services.wake(this);
       return answer;
     } catch (error) {
@@ -372,7 +370,6 @@ export class Member<C, R, Q, A> implements Participant {
   }
 
   #serve(): void {
-    if (this.#applier.busy) return;
     this.#reads.serve(
       this.#core.appliedIndex,
       (query) => this.#runner.query(query),

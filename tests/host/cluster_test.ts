@@ -2,7 +2,12 @@ import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { RaftHost } from "../../src/host/raft_host.ts";
 import { Journal, SlowJournal } from "./support/machines.ts";
-import { collectEvents, type TestGroup, withWorld } from "./support/world.ts";
+import {
+  collectEvents,
+  type TestGroup,
+  watch,
+  withWorld,
+} from "./support/world.ts";
 
 function followersOf(members: TestGroup[], leader: TestGroup): TestGroup[] {
   return members.filter((member) => member !== leader);
@@ -164,6 +169,18 @@ describe("a group of three", () => {
       assert(next !== leader);
     }));
 
+  it("lets proposals that wait finish before a member stops", () =>
+    withWorld(3, async (world) => {
+      const members = await world.group();
+      await world.leader(members);
+      // The third would be no quorum.
+      for (const member of members.slice(0, 2)) {
+        const proposal = watch(member.propose("last words"));
+        await world.value(member.stop());
+        assertEquals(proposal().type, "resolved");
+      }
+    }));
+
   it("hands over when the leader stops, so that no election timeout passes", () =>
     withWorld(3, async (world) => {
       const members = await world.group();
@@ -231,18 +248,37 @@ describe("an asynchronous machine", () => {
       const slow = new SlowJournal();
       const member = await world.member(1, slow);
       await world.until("it leads", () => member.status().role === "leader");
+      const first = member.propose("a");
+      await world.until("an apply began", () => slow.applyCount === 1);
+      const second = member.propose("b");
+      await world.settle();
+      assertEquals(member.status().commitIndex, 3);
+      const read = watch(member.read(null));
+      await world.advance(500);
+      assertEquals(read().type, "pending");
+      slow.pass();
+      await world.value(first);
+      await world.advance(500);
+      assertEquals(read().type, "pending");
+      slow.pass();
+      await world.value(second);
+      await world.settle();
+      assertEquals(read(), { type: "resolved", value: ["a", "b"] });
+    }));
+
+  it("answers stale reads between its applies, never during one", () =>
+    withWorld(1, async (world) => {
+      const slow = new SlowJournal();
+      const member = await world.member(1, slow);
+      await world.until("it leads", () => member.status().role === "leader");
       const proposal = member.propose("a");
       await world.until("an apply began", () => slow.applyCount === 1);
-      let answered = false;
-      const read = member.read(null).then((lines) => {
-        answered = true;
-        return lines;
-      });
-      await world.advance(500);
-      assertEquals(answered, false);
+      const read = watch(member.read(null, { consistency: "stale" }));
+      await world.settle();
+      assertEquals(read().type, "pending");
       slow.pass();
       await world.value(proposal);
-      assertEquals(await world.value(read), ["a"]);
+      assertEquals(read(), { type: "resolved", value: ["a"] });
     }));
 });
 

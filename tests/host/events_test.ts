@@ -77,6 +77,21 @@ describe("RaftGroup.events()", () => {
       await world.value(collected.ended);
     }));
 
+  it("tells every campaign by its term", () =>
+    withWorld(3, async (world) => {
+      const member = await world.member(1, undefined, { preVote: false });
+      const collected = collectEvents(member);
+      await world.until("three campaigns", () => member.status().term === 3);
+      const roles = collected.events.filter(({ type }) => type === "role");
+      assertEquals(roles, [
+        { type: "role", role: "follower", term: 0 },
+        { type: "role", role: "candidate", term: 1 },
+        { type: "role", role: "candidate", term: 2 },
+        { type: "role", role: "candidate", term: 3 },
+      ]);
+      collected.stop();
+    }));
+
   it("tells of peers, once per change", () =>
     withWorld(3, async (world) => {
       const [member] = await world.group();

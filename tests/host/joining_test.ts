@@ -2,6 +2,7 @@ import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { Journal } from "./support/machines.ts";
 import {
+  addressOf,
   type TestGroup,
   TICK_MS,
   watch,
@@ -75,9 +76,18 @@ describe("one turn of a host", () => {
       const members = await world.group();
       const leader = await world.leader(members);
       const { disk } = world.place(leader.node);
+      await world.advance(500);
+      const before = disk.writes.length;
+      const writesAtSend: number[] = [];
+      world.network.onSend = ({ envelopes }) => {
+        if (envelopes.some(({ message }) => message.type === "appendEntries")) {
+          writesAtSend.push(disk.writes.length - before);
+        }
+      };
       disk.hold = true;
       const proposal = watch(leader.propose("a"));
       await world.settle();
+      assertEquals(writesAtSend.slice(0, 2), [0, 0]);
       // A quorum of followers has it durably: the leader's disk is not needed.
       assertEquals(disk.heldCount, 1);
       assertEquals(leader.status().commitIndex, 2);
@@ -222,5 +232,40 @@ describe("ticks", () => {
         members.map((member) => member.status().term),
         members.map(() => term),
       );
+    }));
+
+  it("come after the messages of the same turn (H116)", () =>
+    withWorld(3, async (world) => {
+      const member = await world.member(1, new Journal(), {
+        preVote: false,
+        random: () => 0,
+      });
+      const heartbeat = {
+        type: "heartbeat",
+        from: 2,
+        to: 1,
+        term: 1,
+        commitIndex: 0,
+        round: 0,
+      } as const;
+      const beat = () =>
+        world.network.inject(addressOf(2), addressOf(1), [
+          { group: 1, message: heartbeat },
+        ]);
+      for (let count = 0; count < 10; count++) {
+        beat();
+        await world.settle();
+        // Nine silent ticks; the next heartbeat comes with the tenth, which
+        // would be the election timeout.
+        for (let tick = 0; tick < 9; tick++) {
+          world.clock.fireNext(Infinity);
+          await world.settle();
+        }
+        world.clock.fireNext(Infinity);
+        beat();
+        world.network.deliver();
+        await world.settle();
+      }
+      assertEquals([member.status().term, member.status().leader], [1, 2]);
     }));
 });

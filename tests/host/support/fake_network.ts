@@ -26,6 +26,8 @@ export class FakeNetwork {
   readonly sent: FakeFrame[] = [];
   /** Frames for which this says `true` are lost. */
   drop: (frame: FakeFrame) => boolean = () => false;
+  /** Told of every frame the moment it is queued. */
+  onSend: (frame: FakeFrame) => void = () => {};
   /** Addresses whose queue is full. */
   readonly full: Set<string> = new Set<string>();
 
@@ -41,6 +43,7 @@ export class FakeNetwork {
         if (this.full.has(to)) return false;
         const frame = { from: own, to, envelopes };
         this.sent.push(frame);
+        this.onSend(frame);
         this.#queue.push(frame);
         return true;
       },

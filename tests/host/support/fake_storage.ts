@@ -32,7 +32,9 @@ export interface RecordedWrite {
 export class FakeDisk {
   readonly groups: Map<GroupId, Group> = new Map<GroupId, Group>();
   readonly writes: RecordedWrite[] = [];
-  readonly compactions: number[] = [];
+  /** Entries that opening returns, the newest; the rest has to be read. */
+  tailCount: number = Infinity;
+  readCount = 0;
   /** While set, writes wait. */
   hold = false;
   /** While set, writes fail. */
@@ -76,7 +78,7 @@ class FakeStorage implements Storage {
     return Promise.resolve({
       incarnation: "0".repeat(32),
       groups: [...this.#disk.groups].map(([group, data]) =>
-        stored(group, data)
+        stored(group, data, this.#disk.tailCount)
       ),
       repairs: [],
     });
@@ -96,6 +98,7 @@ class FakeStorage implements Storage {
   }
 
   read(range: ReadRange): Promise<Entry[]> {
+    this.#disk.readCount++;
     if (this.#disk.failReads) {
       return Promise.reject(
         new RaftError("corrupt", "Cannot read: the disk is damaged"),
@@ -154,7 +157,11 @@ class FakeStorage implements Storage {
   }
 }
 
-function stored(group: GroupId, data: Group): StoredGroup {
+function stored(
+  group: GroupId,
+  data: Group,
+  tailCount: number,
+): StoredGroup {
   const { entries, snapshot } = data;
   const runs: TermRun[] = [];
   for (const { index, term } of entries) {
@@ -170,6 +177,6 @@ function stored(group: GroupId, data: Group): StoredGroup {
     lastIndex: entries.at(-1)?.index ?? snapshot.index,
     prevTerm: snapshot.term,
     termRuns: runs,
-    tail: [...entries],
+    tail: entries.slice(Math.max(0, entries.length - tailCount)),
   };
 }
