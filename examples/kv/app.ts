@@ -95,7 +95,9 @@ export class KvApp {
         `Cannot find ${context.req.path}: there is no such route`,
       )
     );
-    app.onError((error) => failureResponse(error));
+    app.onError((error, context) =>
+      failureResponse(error, context.req.raw.method)
+    );
     this.fetch = async (request, env) => {
       const start = performance.now();
       const response = await app.fetch(request, env);
@@ -279,15 +281,14 @@ export class KvApp {
     target: string,
     work: () => Promise<Response>,
   ): Promise<Response> {
-    const before = redirect(group.status(), target);
-    if (before !== undefined) return before;
+    refuseFollower(group.status(), target);
     try {
       return await work();
     } catch (error) {
-      if (!isRaftError(error, "notLeader")) throw error;
-      const after = redirect(group.status(), target);
-      if (after === undefined) throw error;
-      return after;
+      if (isRaftError(error, "notLeader")) {
+        refuseFollower(group.status(), target);
+      }
+      throw error;
     }
   }
 
@@ -396,17 +397,17 @@ function writtenResponse(result: KvResult): Response {
   }
 }
 
-/** Where the leader serves clients, for a member that does not lead. */
-function redirect(status: GroupStatus, target: string): Response | undefined {
-  if (status.role === "leader") return undefined;
+/** Sends the client to the leader, if another member leads and says where. */
+function refuseFollower(status: GroupStatus, target: string): void {
+  if (status.role === "leader") return;
   const leader = status.members.find(({ id }) => id === status.leader);
   const address = leader?.clientAddress ?? null;
-  if (leader === undefined || address === null) return undefined;
-  return errorResponse(
+  if (leader === undefined || address === null) return;
+  throw new Problem(
     307,
     "notLeader",
     `Cannot serve: member ${leader.id} leads`,
-    { headers: { location: `http://${address}${target}` } },
+    { location: `http://${address}${target}` },
   );
 }
 

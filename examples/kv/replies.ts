@@ -81,15 +81,23 @@ export function errorResponse(
   );
 }
 
-/** The answer to a request that failed with `error`. */
-export function failureResponse(error: unknown): Response {
+/**
+ * The answer to a request that failed with `error`. For writes it says what
+ * became of them: whatever is refused here was proposed to nobody, but for a
+ * condition that does not hold, where the status says it all.
+ */
+export function failureResponse(error: unknown, method: string): Response {
+  const isWrite = method === "PUT" || method === "DELETE";
   if (error instanceof Problem) {
     return errorResponse(error.status, error.code, error.message, {
+      outcome: isWrite && error.status !== 412 ? "notAppended" : undefined,
       headers: error.headers,
     });
   }
   if (!isRaftError(error)) {
-    return errorResponse(500, "internal", messageOf(error));
+    return errorResponse(500, "internal", messageOf(error), {
+      outcome: isWrite ? "unknown" : undefined,
+    });
   }
   const status = STATUS[error.code] ?? 503;
   return errorResponse(status, error.code, error.message, {

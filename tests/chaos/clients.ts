@@ -10,7 +10,7 @@ import { type History, type Item, type Outcome, valueOf } from "./history.ts";
 /** Longer than a member waits for a leader before it gives up. */
 const REQUEST_MS = 8_000;
 /** Between two writes of a client, so that a run can be verified in time. */
-const PACE_MS = 20;
+const PACE_MS = 10;
 /** Between two attempts to find out whether writes are served again. */
 const PROBE_MS = 50;
 /** Reads at once while verifying. */

@@ -5,6 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { after, before, describe, it } from "node:test";
+import { KvApp } from "../../../examples/kv/app.ts";
 import {
   assertError,
   type Call,
@@ -364,6 +365,61 @@ describe("the HTTP contract of a member", () => {
       assertMatch(text, /^balsa_raft_role\{role="[a-zA-Z]+"\} 1$/m);
       assert(text.endsWith("\n"));
     });
+  });
+});
+
+describe("the outcome in an error", () => {
+  let trio: Trio;
+  before(async () => {
+    trio = await Trio.start({ timeoutMs: 10_000 });
+  });
+  after(() => trio.stop());
+
+  /** The `error` of the body without its message. */
+  async function errorOf(path: string, call: Call): Promise<unknown> {
+    const { json } = await trio.call(path, call);
+    assert(typeof json === "object" && json !== null && "error" in json);
+    assert(typeof json.error === "object" && json.error !== null);
+    return { ...json.error, message: "" };
+  }
+
+  it("is notAppended for a write that was proposed to nobody (H104)", async () => {
+    const member = trio.follower;
+    const refused: readonly [string, string, Call][] = [
+      ["/kv/%FF", "badKey", {}],
+      ["/kv/a?x=1", "badRequest", {}],
+      ["/kv/a", "badRequest", { headers: { "If-Match": "1" } }],
+      ["/kv/a?forward=no", "notLeader", {}],
+      ["/kv", "wrongMethod", {}],
+    ];
+    for (const [path, code, call] of refused) {
+      for (const method of ["PUT", "DELETE"]) {
+        assertEquals(
+          await errorOf(path, { ...call, method, member }),
+          { code, message: "", outcome: "notAppended" },
+        );
+      }
+    }
+  });
+
+  it("is absent where the status says it all, and for reads", async () => {
+    const headers = { "If-Match": `"999999"` };
+    assertEquals(
+      await errorOf("/kv/a", { method: "PUT", body: "x", headers }),
+      { code: "preconditionFailed", message: "" },
+    );
+    assertEquals(await errorOf("/kv/%FF", {}), { code: "badKey", message: "" });
+  });
+
+  it("is notAppended while the member starts", async () => {
+    const app = new KvApp({ timeoutMs: 1_000 });
+    const request = new Request("http://x/kv/a", { method: "PUT", body: "x" });
+    const response = await app.fetch(request);
+    assertEquals(response.status, 503);
+    assertEquals(response.headers.get("retry-after"), "1");
+    const { error } = await response.json();
+    assertEquals(error.code, "starting");
+    assertEquals(error.outcome, "notAppended");
   });
 });
 

@@ -24,7 +24,7 @@ async function echo(request: Request, env?: RequestEnv): Promise<Response> {
     const body = request.method === "PUT" ? await bodyOf(request, env) : "";
     return Response.json({ key, bytes: body.length });
   } catch (error) {
-    return failureResponse(error);
+    return failureResponse(error, request.method);
   }
 }
 
