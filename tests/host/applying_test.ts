@@ -86,16 +86,25 @@ describe("Applier", () => {
   });
 });
 
+/** Takes 20 ms of the clock for every command. */
+class Slow extends Journal {
+  readonly #clock: ManualClock;
+
+  constructor(clock: ManualClock) {
+    super();
+    this.#clock = clock;
+  }
+
+  override apply(commands: readonly Applied<string>[]): number[] {
+    this.#clock.skip(20 * commands.length);
+    return commands.map(({ command }) => this.lines.push(command));
+  }
+}
+
 describe("a machine that is slow but synchronous", () => {
   it("leaves turns to other groups between its slices (H110)", () =>
     withWorld(1, async (world) => {
-      class Slow extends Journal {
-        override apply(commands: readonly Applied<string>[]): number[] {
-          world.clock.skip(20 * commands.length);
-          return commands.map(({ command }) => this.lines.push(command));
-        }
-      }
-      const slow = await world.member(1, new Slow(), { group: 1 });
+      const slow = await world.member(1, new Slow(world.clock), { group: 1 });
       const quick = await world.member(1, new Journal(), { group: 2 });
       await world.leader([quick]);
       await world.until("slow leads", () => slow.status().role === "leader");
@@ -117,6 +126,27 @@ describe("a machine that is slow but synchronous", () => {
         "all are applied",
         () => all.every((fate) => fate().type === "resolved"),
       );
+    }));
+
+  it("answers no read between two slices that the read has to see (H101)", () =>
+    withWorld(1, async (world) => {
+      const member = await world.member(1, new Slow(world.clock));
+      await world.leader([member]);
+      const all = Array.from(
+        { length: 300 },
+        (_, number) => watch(member.propose(`${number}`)),
+      );
+      while (member.status().commitIndex < 301) {
+        world.clock.runScheduled();
+        await microtasks();
+      }
+      assert(member.status().appliedIndex < 301);
+      const read = watch(member.read(null));
+      await world.until("it is answered", () => read().type !== "pending");
+      const fate = read();
+      assert(fate.type === "resolved");
+      assertEquals(fate.value.length, 300);
+      assertEquals(all.every((one) => one().type === "resolved"), true);
     }));
 });
 
