@@ -27,8 +27,8 @@ import {
 const MAX_CHUNK_COUNT = 1_024;
 /** Bytes of commands handed to the core in one call; one always fits. */
 const MAX_CHUNK_BYTES = 1 << 20;
-/** Applied batches remembered for answers that are late. */
-const MAX_HISTORY_COUNT = 256;
+/** Results remembered for answers that are late; a batch always fits. */
+const MAX_HISTORY_COUNT = 8_192;
 
 /** What the registry needs of the core. */
 export type ProposalCore = Pick<
@@ -62,9 +62,13 @@ interface Forwarded<R> {
   readonly term: Term;
 }
 
-/** What a batch of entries came to. */
+/** What a batch of entries came to, without the entries' bytes. */
 interface AppliedBatch<R> {
-  readonly entries: readonly Entry[];
+  readonly first: LogIndex;
+  /** One per entry; `null` if all are of `term`. */
+  readonly terms: readonly Term[] | null;
+  /** The last entry's. */
+  readonly term: Term;
   readonly outcomes: readonly ApplyOutcome<R>[];
 }
 
@@ -81,6 +85,8 @@ export class Proposals<R> {
   readonly #appended = new Map<LogIndex, Proposal<R>>();
   /** Recent batches; empty unless something is forwarded. */
   #history: AppliedBatch<R>[] = [];
+  /** Results in it. */
+  #historyCount = 0;
   #lastTicket: number;
   /** How many are unsettled, and their bytes. */
   #count = 0;
@@ -149,9 +155,7 @@ export class Proposals<R> {
   /** Takes in what leaders answered to forwarded proposals. */
   takeAnswers(core: ProposalCore): void {
     for (const answer of core.takeAnswers()) this.#answer(core, answer);
-    if (this.#forwarded.size === 0 && this.#history.length > 0) {
-      this.#history = [];
-    }
+    if (this.#forwarded.size === 0) this.#forgetHistory();
   }
 
   /** The frame with this ticket was never sent: the leader has nothing. */
@@ -172,14 +176,23 @@ export class Proposals<R> {
     entries: readonly Entry[],
     outcomes: readonly ApplyOutcome<R>[],
   ): void {
+    const first = entries[0];
     const last = entries.at(-1);
-    if (last === undefined) return;
+    if (first === undefined || last === undefined) return;
     if (this.#count > 0) this.#settleApplied(entries, outcomes);
     this.#appliedIndex = last.index;
     this.#appliedTerm = last.term;
     if (this.#forwarded.size === 0) return;
-    if (this.#history.length >= MAX_HISTORY_COUNT) this.#history.shift();
-    this.#history.push({ entries, outcomes });
+    this.#history.push({
+      first: first.index,
+      terms: first.term === last.term ? null : entries.map(({ term }) => term),
+      term: last.term,
+      outcomes,
+    });
+    this.#historyCount += outcomes.length;
+    while (
+      this.#historyCount > MAX_HISTORY_COUNT && this.#history.length > 1
+    ) this.#historyCount -= this.#history.shift()?.outcomes.length ?? 0;
   }
 
   /** Rejects what has waited long enough. */
@@ -203,7 +216,7 @@ export class Proposals<R> {
     }
     this.#queue = [];
     this.#forwarded.clear();
-    this.#history = [];
+    this.#forgetHistory();
   }
 
   #refusal(options: NewProposal): unknown {
@@ -379,16 +392,22 @@ export class Proposals<R> {
 
   /** The answer came after the entry was applied: look what became of it. */
   #settleLate(proposal: Proposal<R>): void {
-    for (const { entries, outcomes } of this.#history) {
-      const position = proposal.index - (entries[0]?.index ?? Infinity);
-      const entry = entries[position];
+    for (const { first, outcomes, term, terms } of this.#history) {
+      const position = proposal.index - first;
       const outcome = outcomes[position];
-      if (entry === undefined || outcome === undefined) continue;
-      if (entry.term === proposal.term) this.#settleWith(proposal, outcome);
+      if (outcome === undefined) continue;
+      const appliedTerm = terms?.[position] ?? term;
+      if (appliedTerm === proposal.term) this.#settleWith(proposal, outcome);
       else this.#reject(proposal, overwritten(proposal));
       return;
     }
     this.#reject(proposal, resultGone(proposal));
+  }
+
+  #forgetHistory(): void {
+    if (this.#history.length === 0) return;
+    this.#history = [];
+    this.#historyCount = 0;
   }
 
   #settleWith(proposal: Proposal<R>, outcome: ApplyOutcome<R>): void {

@@ -186,6 +186,27 @@ describe("Proposals.takeAnswers()", () => {
     );
   });
 
+  it("also in a batch that spans two terms", async () => {
+    const proposals = registry();
+    const core = new FakeCore();
+    core.follow(2);
+    const fates = [add(proposals), add(proposals)];
+    proposals.flush(core);
+    proposals.applied(
+      [entry(1, 1), entry(2, 2), entry(2, 3)],
+      [result("other"), result("a"), result("b")],
+    );
+    answer(core, proposals, { type: "appended", term: 2, index: 2 });
+    await microtasks();
+    assertEquals(
+      fates.map((fate) => fate()),
+      [
+        { type: "resolved", value: { result: "a", index: 2, term: 2 } },
+        { type: "resolved", value: { result: "b", index: 3, term: 2 } },
+      ],
+    );
+  });
+
   it("and says that they were overwritten if they were", async () => {
     const { proposals, core, fates } = forward();
     core.follow(2);
@@ -204,7 +225,7 @@ describe("Proposals.takeAnswers()", () => {
 
   it("admits that a result is gone: unknown", async () => {
     const { proposals, core, fates } = forward();
-    for (let index = 1; index <= 1_000; index++) {
+    for (let index = 1; index <= 9_000; index++) {
       proposals.applied([entry(1, index)], [result(`${index}`)]);
     }
     answer(core, proposals, { type: "appended", term: 1, index: 10 });
