@@ -88,14 +88,19 @@ async function bundle(name: ProgramName, directory: string): Promise<string> {
   return output;
 }
 
+/** Last lines of a process's standard error that are kept. */
+const MAX_KEPT_LINES = 20;
+
 /** A process that was started, and the lines it prints. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #name: string;
+  /** What it said on standard error lately; shown only if it fails. */
+  readonly #errors: string[] = [];
   readonly #lines: AsyncIterator<string>;
   readonly #exited: Promise<void>;
 
-  /** Starts a program. Its standard error goes to that of this process. */
+  /** Starts a program. */
   constructor(
     runtime: Runtime,
     program: ProgramName,
@@ -103,8 +108,8 @@ export class Child {
   ) {
     const all = [...runtime.programs[program], ...args];
     this.#name = `${program} ${args[0] ?? ""} on ${runtime.name}`;
-    const stdio = ["ignore", "pipe", "inherit"] as const;
-    const child = spawn(runtime.command, all, { cwd: ROOT, stdio: [...stdio] });
+    const child = spawn(runtime.command, all, { cwd: ROOT });
+    child.stdin.end();
     this.#process = child;
     children.add(child);
     this.#exited = new Promise((resolve) => {
@@ -115,18 +120,22 @@ export class Child {
     });
     const lines = createInterface({ input: child.stdout });
     this.#lines = lines[Symbol.asyncIterator]();
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.#errors.push(line);
+      if (this.#errors.length > MAX_KEPT_LINES) this.#errors.shift();
+    });
   }
 
   /** Process id, by which its processor time is found. */
   get pid(): number {
-    return this.#process.pid ?? fail(this.#name, "it has no process id");
+    return this.#process.pid ?? this.#fail("it has no process id");
   }
 
   /** The rest of the first line to come that starts with a word. */
   async line(word: string): Promise<string> {
     for (;;) {
       const { value, done } = await this.#lines.next();
-      if (done) return fail(this.#name, `it ended without a line "${word}"`);
+      if (done) return this.#fail(`it ended without a line "${word}"`);
       if (value.startsWith(`${word} `)) return value.slice(word.length + 1);
     }
   }
@@ -138,6 +147,11 @@ export class Child {
     await this.#exited;
     clearTimeout(timer);
   }
+
+  #fail(problem: string): never {
+    const said = this.#errors.map((line) => `\n  ${line}`).join("");
+    throw new Error(`Cannot run ${this.#name}: ${problem}${said}`);
+  }
 }
 
 const children = new Set<ChildProcess>();
@@ -145,10 +159,6 @@ const children = new Set<ChildProcess>();
 /** Ends every process that was started and still runs. */
 export function killAll(): void {
   for (const child of children) child.kill("SIGKILL");
-}
-
-function fail(name: string, problem: string): never {
-  throw new Error(`Cannot run ${name}: ${problem}`);
 }
 
 /** Runs a command of the benchmarks' entry to its end, for its result. */
