@@ -116,7 +116,8 @@ export class LogWriter {
       builder.cutTo(before);
       return Promise.reject(error);
     }
-    const isUrgent = options.sync !== false && builder.length > before ||
+    // An empty batch, too, waits for those that were not synced before it.
+    const isUrgent = options.sync !== false && !builder.isEmpty ||
       builder.length > LAZY_BYTES;
     if (isUrgent) frame.isUrgent = true;
     const awaited = frame.isUrgent ? frame : this.#frameBefore();

@@ -124,7 +124,7 @@ async function findEnd(
     if (sequence !== i + 1) throw missing(place, i + 1);
     const at = await into.open(sequence);
     const behind = sequences.slice(i + 1);
-    await requireHeader(at, behind.length === 0);
+    await requireHeader(at);
     const scan = await scanSegment(at, chain, into.groups);
     if (!scan.isSealed) return { at, scan, behind };
     chain = scan.chain;
@@ -195,16 +195,14 @@ function requireOwn(
 }
 
 /**
- * A bad header is damage, unless the file is the last one and holds nothing:
- * then it was cut, as its last frame might have been.
+ * A bad header is damage if frames follow it. If none do, the file was cut,
+ * as its last frame might have been; whether it may be, the segments behind
+ * it tell later.
  */
-async function requireHeader(
-  candidate: Candidate,
-  isLast: boolean,
-): Promise<void> {
+async function requireHeader(candidate: Candidate): Promise<void> {
   if (candidate.isHeaderWhole) return;
   const remains = await findRemains(candidate, candidate.headerBytes - 1);
-  if (isLast && remains.frameAt === undefined) return;
+  if (remains.frameAt === undefined) return;
   throw corruption(
     { file: candidate.path, offset: 0 },
     "its header is damaged, though frames follow",
@@ -237,7 +235,8 @@ async function judgeRemains(
   if (spare === undefined) return remains.dirtyEnd;
   // A frame goes to the next segment only after this one was sealed. A look
   // at its start will do, unless something is odd.
-  const isOdd = remains.dirtyEnd > from || !spare.isHeaderWhole;
+  const isOdd = remains.dirtyEnd > from || !end.at.isHeaderWhole ||
+    !spare.isHeaderWhole;
   const to = isOdd ? spare.size : Math.min(spare.size, 1 << 20);
   const ahead = await findRemains(spare, spare.headerBytes - 1, to);
   if (ahead.frameAt === undefined) return remains.dirtyEnd;

@@ -61,14 +61,15 @@ export interface ScanTarget extends OpenFile {
 /** Reads forward through a file, a chunk at a time. */
 class Window {
   readonly #source: OpenFile;
-  #buffer: Uint8Array = new Uint8Array(CHUNK_BYTES);
+  #buffer: Uint8Array;
   /** Offset in the file of the first byte of `bytes`. */
   start = 0;
   /** What is loaded. */
-  bytes: Uint8Array = this.#buffer.subarray(0, 0);
+  bytes: Uint8Array = new Uint8Array(0);
 
   constructor(source: OpenFile) {
     this.#source = source;
+    this.#buffer = new Uint8Array(Math.min(CHUNK_BYTES, source.size));
   }
 
   /** Loads `[offset, offset + count)`; `false` if the file ends before. */
@@ -204,7 +205,7 @@ export async function findRemains(
   from: number,
   to: number = target.size,
 ): Promise<Remains> {
-  const buffer = Buffer.alloc(CHUNK_BYTES);
+  const buffer = Buffer.alloc(Math.max(0, Math.min(CHUNK_BYTES, to - from)));
   let dirtyEnd = from;
   let at = from;
   while (at < to) {

@@ -1,6 +1,6 @@
 /** What the tests of the log share: a log in memory, and a run to record. */
 import { join } from "node:path";
-import { WalStorage } from "../../storage/wal/mod.ts";
+import { WalStorage, type WalStorageOptions } from "../../storage/wal/mod.ts";
 import type { GroupWrite, OpenedStorage, Storage } from "../../src/storage.ts";
 import {
   append,
@@ -22,13 +22,14 @@ export const INCARNATION: string = "0123456789abcdef".repeat(2);
 /** A log on a fake disk. */
 export function walOn(
   fileSystem: FakeFileSystem,
-  segmentBytes: number = SEGMENT_BYTES,
+  options: Partial<WalStorageOptions> = {},
 ): WalStorage {
   return new WalStorage({
     directory: DIRECTORY,
-    segmentBytes,
+    segmentBytes: SEGMENT_BYTES,
     fileSystem,
     incarnation: INCARNATION,
+    ...options,
   });
 }
 
@@ -54,9 +55,8 @@ export const HEADER_BYTES: number = 48 + DEPLOYMENT.length;
 /** Opens what a disk holds, tells everything about it, and leaves it. */
 export async function inspect(
   fileSystem: FakeFileSystem,
-  segmentBytes?: number,
 ): Promise<{ opened: OpenedStorage; state: unknown }> {
-  const storage = walOn(fileSystem, segmentBytes);
+  const storage = walOn(fileSystem);
   const opened = await storage.open({ deployment: DEPLOYMENT });
   try {
     return { opened, state: await contents(storage, opened) };

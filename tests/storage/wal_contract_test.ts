@@ -39,7 +39,7 @@ function onFakeDisk(segmentBytes: number): StorageUnderTest {
   };
   wire();
   return {
-    attach: () => walOn(disk, segmentBytes),
+    attach: () => walOn(disk, { segmentBytes }),
     crash: () => {
       disk = disk.crash({ keepBytes: () => 0, keepNames: () => 0 });
       wire();

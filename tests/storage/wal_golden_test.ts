@@ -1,0 +1,195 @@
+/**
+ * Format version 1, byte for byte. A log that was written once must be read
+ * for ever: these bytes may be added to, and never changed.
+ */
+import { Buffer } from "node:buffer";
+import { describe, it } from "node:test";
+import { assertEquals, assertRejects } from "@std/assert";
+import { RaftError } from "../../src/errors.ts";
+import type { GroupWrite } from "../../src/storage.ts";
+import { crc32 } from "node:zlib";
+import { append, createGroup } from "../../src/testing/storage_samples.ts";
+import { FakeFileSystem } from "./fake_file_system.ts";
+import {
+  DEPLOYMENT,
+  DIRECTORY,
+  HEADER_BYTES,
+  inspect,
+  segmentFile,
+  walOn,
+} from "./wal_bench.ts";
+
+const IDENTITY = `
+42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
+000000000000000005000000737569746511278886`;
+
+const SEGMENT = `
+42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
+010000000000000005000000737569746552ec2e01b54c4f4772000000645ebb
+1900000000010000000000000001000000c93c7e5f280f6e8625000000010000
+000100000000000000030000000000000083000088810180808080f480818201
+6d31302e302e302e313a393030305c9d2d502500000001000000000000000001
+0000010000000000000083000088810180808080f4808182016d31302e302e30
+2e313a39303030b54c4f47d900000073df655ec93c7e5f020000000000000001
+00000079c3f837a4bccb49210000000300000001000000000000000100000000
+00000001000000000000000200000002000000000103000000010203cb71124f
+3100000003000000010000000000000002000000000000000300000000000000
+01000000031800000082646175746f81836a6164644c6561726e65720463643a
+34f78939d9190000000200000001000000000000000000000002000000030000
+000000000001000000000000000155f22cd31e00000004000000010000000000
+00000300000000000000888201028103810481058102f5810681820163613a31
+b54c4f472d00000019fb7a9e79c3f83703000000000000000100000022acacc5
+a805db7e19000000020000000100000000000000050000000000000000000000
+00000000020000000000000000b54c4f472d0000007bada33622acacc5040000
+000000000001000000be5607200597fa2e190000000300000001000000000000
+0005000000000000000200000000000000010000000100000000b54c4f471400
+00009fbee613be5607200500000000000000010000003ee874fa785dcf720000
+0000070000000000000000010000b54c4f4700000000000000003ee874fa0600
+0000000000000300000029d42108`;
+
+/** Every kind of record that is written. */
+const BATCHES: readonly GroupWrite[][] = [
+  [createGroup(1, 3), createGroup(2 ** 40)],
+  [{
+    group: 1,
+    hardState: { term: 2 ** 33, vote: 3, commit: 1 },
+    entries: [
+      { type: "noop", term: 1, index: 1 },
+      { type: "command", term: 1, index: 2, data: new Uint8Array([1, 2, 3]) },
+      {
+        type: "confChange",
+        term: 2,
+        index: 3,
+        change: {
+          transition: "auto",
+          steps: [{ type: "addLearner", node: 4, address: "d:4" }],
+        },
+      },
+    ],
+    conf: {
+      index: 3,
+      conf: {
+        voters: [1, 2],
+        votersOutgoing: [3],
+        learners: [4],
+        learnersNext: [5],
+        witnesses: [2],
+        autoLeave: true,
+        removed: [6],
+        addresses: [{ id: 1, address: "a:1" }],
+      },
+    },
+  }],
+  [{
+    group: 1,
+    hardState: { term: 5, vote: null, commit: 2 },
+    entries: [],
+  }],
+  [append(1, [{
+    type: "command",
+    term: 5,
+    index: 2,
+    data: new Uint8Array(0),
+  }])],
+];
+
+function toBytes(hex: string): Uint8Array {
+  return new Uint8Array(Buffer.from(hex.replaceAll(/\s/g, ""), "hex"));
+}
+
+/** In lines, so that a difference can be seen. */
+function toLines(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString("hex");
+  return (hex.match(/.{1,64}/g) ?? []).map((line) => `\n${line}`).join("");
+}
+
+function goldenDisk(): FakeFileSystem {
+  const disk = new FakeFileSystem();
+  disk.put(`${DIRECTORY}/identity`, toBytes(IDENTITY));
+  disk.put(segmentFile(1), toBytes(SEGMENT));
+  return disk;
+}
+
+async function writeGolden(): Promise<FakeFileSystem> {
+  const disk = new FakeFileSystem();
+  const storage = walOn(disk, { segmentBytes: 4096 });
+  await storage.open({ deployment: DEPLOYMENT });
+  for (const batch of BATCHES) await storage.write(batch);
+  await storage.destroyGroup(2 ** 40);
+  await storage.close();
+  return disk;
+}
+
+/** Sets the version of a file, with the checksum that makes it count. */
+function setVersion(disk: FakeFileSystem, path: string, version: number): void {
+  const bytes = disk.get(path);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  view.setUint32(8, version, true);
+  view.setUint32(12, crc32(bytes.subarray(0, 12)), true);
+}
+
+describe("the format of the log, version 1", () => {
+  it("is written as it always was", async () => {
+    const disk = await writeGolden();
+    const segment = disk.get(segmentFile(1));
+    const end = segment.findLastIndex((byte) => byte !== 0) + 1;
+    assertEquals(toLines(disk.get(`${DIRECTORY}/identity`)), IDENTITY);
+    assertEquals(toLines(segment.subarray(0, end)), SEGMENT);
+  });
+
+  it("is read as it was meant", async () => {
+    const { opened, state } = await inspect(goldenDisk());
+    assertEquals(opened.incarnation, "0123456789abcdef".repeat(2));
+    assertEquals(opened.repairs, []);
+    const [created, changed] = [BATCHES[0]?.[0], BATCHES[1]?.[0]];
+    assertEquals(state, [{
+      group: 1,
+      node: 3,
+      hardState: { term: 5, vote: null, commit: 2 },
+      snapshot: created?.create?.snapshot,
+      conf: changed?.conf,
+      firstIndex: 1,
+      lastIndex: 2,
+      prevTerm: 0,
+      termRuns: [{ term: 1, firstIndex: 1 }, { term: 5, firstIndex: 2 }],
+      entries: [changed?.entries[0], BATCHES[3]?.[0]?.entries[0]],
+    }]);
+  });
+
+  for (const file of ["identity", "0000000000000001.wal"]) {
+    it(`refuses another version of ${file} as unsupportedFormat`, async () => {
+      const disk = goldenDisk();
+      setVersion(disk, `${DIRECTORY}/${file}`, 2);
+      const error = await assertRejects(
+        () => inspect(disk),
+        RaftError,
+        "version is 2, wanted 1",
+      );
+      assertEquals(error.code, "unsupportedFormat");
+      assertEquals(error.file, `${DIRECTORY}/${file}`);
+    });
+  }
+
+  it("refuses a record it does not know as unsupportedFormat", async () => {
+    // A snapshot record, as a later version may write it.
+    const disk = goldenDisk();
+    const path = segmentFile(1);
+    const bytes = disk.get(path);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    view.setUint32(HEADER_BYTES + 32 + 8, 5, true);
+    const bodyBytes = view.getUint32(HEADER_BYTES + 4, true);
+    const body = HEADER_BYTES + 32;
+    view.setUint32(
+      HEADER_BYTES + 8,
+      crc32(bytes.subarray(body, body + bodyBytes)),
+      true,
+    );
+    const seed = view.getUint32(HEADER_BYTES - 4, true);
+    const place = (seed ^ Math.imul(HEADER_BYTES + 1, 0x9e3779b1)) >>> 0;
+    const head = bytes.subarray(HEADER_BYTES, HEADER_BYTES + 28);
+    view.setUint32(HEADER_BYTES + 28, crc32(head, place), true);
+    const error = await assertRejects(() => inspect(disk), RaftError);
+    assertEquals(error.code, "unsupportedFormat");
+    assertEquals(error.offset, HEADER_BYTES);
+  });
+});
