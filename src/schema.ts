@@ -191,8 +191,12 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   z.tuple([z.literal(15), id, id, id, natural, natural, natural]),
 ];
 
-const frameItems = z.array(z.array(z.unknown()).min(1)).max(
-  MAX_FRAME_ENVELOPES,
+/** One check for the outermost array; each of its items gets its own. */
+const frameItems = z.custom<readonly (readonly unknown[])[]>(
+  (value) =>
+    Array.isArray(value) && value.length <= MAX_FRAME_ENVELOPES &&
+    value.every(Array.isArray),
+  "not a list of messages",
 );
 
 /** Checks the outermost array of a frame of messages. */

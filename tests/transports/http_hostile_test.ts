@@ -3,7 +3,7 @@
  * thrown out, is reported, and a good peer notices nothing. Hazards H128,
  * H132-H136.
  */
-import { createServer, type ServerHttp2Stream } from "node:http2";
+import { connect, createServer, type ServerHttp2Stream } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { helloToArray } from "../../src/schema.ts";
@@ -13,11 +13,12 @@ import { HttpTransport } from "../../transports/http/mod.ts";
 import type { HttpTransportOptions } from "../../transports/http/mod.ts";
 import { damagedFrame, drawFrom } from "../wire_fuzz.ts";
 import { SAMPLES } from "../wire_samples.ts";
-import { openStream } from "./http_peer.ts";
+import { leave, openStream, PATH } from "./http_peer.ts";
 import { freeAddress, RawListener, RawSocket } from "./ports.ts";
 import { helloOf } from "./tcp_peer.ts";
 
 const DEPLOYMENT = "d";
+const CONTENT_TYPE = "application/vnd.balsa.frames";
 const MAX_FRAME_BYTES = 4_096;
 const FROM = "attacker:1";
 const BEAT = [{ group: 1, message: SAMPLES.heartbeat }];
@@ -67,7 +68,7 @@ describe("the HTTP port", () => {
     const answered = await status;
     await eventually("a refusal", () => target.refusals.length > count);
     await closed;
-    session.destroy();
+    await leave(session);
     return { status: answered, code: codesSince(count)[0] };
   }
 
@@ -104,7 +105,7 @@ describe("the HTTP port", () => {
     const count = target.refusals.length;
     const { session, closed } = openStream(target.address);
     await closed;
-    session.destroy();
+    await leave(session);
     await eventually("a report", () => target.refusals.length > count);
     assertEquals(codesSince(count), ["handshakeTimeout"]);
     await unharmed();
@@ -126,6 +127,31 @@ describe("the HTTP port", () => {
       socket.write(Uint8Array.from({ length: 100 }, () => draw(256)));
       await socket.closed();
       await eventually("a report", () => target.refusals.length > count);
+    }
+    await unharmed();
+  });
+
+  it("answers requests that are none of its business", async () => {
+    const cases = [
+      [{ ":method": "GET", ":path": "/" }, [404]],
+      [{ ":method": "GET", ":path": "//[" }, [404]],
+      [{ ":method": "GET", ":path": PATH }, [405]],
+      [{ ":method": "TRACE", ":path": "/" }, [400, 404]],
+      [{ ":method": "POST", ":path": "/else" }, [404]],
+    ] as const;
+    for (const [headers, statuses] of cases) {
+      const session = connect(`http://${target.address}`);
+      const stream = session.request(headers);
+      const answered = await new Promise<number>((resolve) => {
+        stream.once("response", (it) => resolve(it[":status"] ?? 0));
+        stream.once("close", () => resolve(0));
+        stream.on("error", () => {});
+        stream.resume();
+        stream.end();
+      });
+      await leave(session);
+      const wanted: readonly number[] = statuses;
+      assert(wanted.includes(answered), `${headers[":path"]}: ${answered}`);
     }
     await unharmed();
   });
@@ -154,7 +180,7 @@ describe("the HTTP port", () => {
       // Completes whatever is under way and is then certainly bad.
       stream.write(new Uint8Array(2 * MAX_FRAME_BYTES).fill(255));
       await closed;
-      session.destroy();
+      await leave(session);
     }
     assert(codesSince(count).length >= 200);
     const others = target.received.filter(({ address }) =>
@@ -250,6 +276,35 @@ describe("a peer that the HTTP transport dials", () => {
     await other.close();
   });
 
+  it("costs a bounded queue when it does not read (H36, H126)", async () => {
+    const deaf = await serve((stream) => {
+      stream.on("error", () => {});
+      stream.once("data", () => {
+        stream.pause();
+        stream.respond({ ":status": 200, "content-type": CONTENT_TYPE });
+        stream.write(encodeControlFrame(FRAME_KIND.accept, [1, null]));
+      });
+    });
+    const options = { maxFrameBytes: 1 << 20, maxQueueBytes: 2 << 20 };
+    const dialler = await host(options);
+    const data = new Uint8Array(256 << 10);
+    const message = {
+      ...SAMPLES.appendEntries,
+      entries: [{ type: "command", term: 1, index: 8, data } as const],
+    };
+    let taken = 0;
+    await eventually("the queue is full", () => {
+      const { length } = dialler.states(deaf.address);
+      const frame = [{ group: 1, message }];
+      const sent = dialler.transport.send(deaf.address, frame);
+      if (sent) taken++;
+      return length > 0 && !sent;
+    });
+    assert(taken * data.length < 64 << 20, `${taken} frames were taken`);
+    await dialler.transport.close();
+    await deaf.close();
+  });
+
   it("is dialled anew after GOAWAY (H128)", async () => {
     let streams = 0;
     const leaving = await serve((stream) => {
@@ -258,7 +313,7 @@ describe("a peer that the HTTP transport dials", () => {
       stream.on("data", () => {});
       stream.respond({
         ":status": 200,
-        "content-type": "application/vnd.balsa.frames",
+        "content-type": CONTENT_TYPE,
       });
       stream.write(encodeControlFrame(FRAME_KIND.accept, [1, null]));
       setTimeout(() => stream.session?.goaway(), 5);

@@ -44,10 +44,20 @@ export async function actRaw(peer: RawPeer): Promise<void> {
   stream.write(helloOf(peer));
   const answered = await status;
   if (answered !== 200) {
-    session.destroy();
+    await leave(session);
     throw new Error(`Cannot shake hands: the status is ${answered}`);
   }
   stream.write(peer.bytes);
   await closed;
-  session.destroy();
+  await leave(session);
+}
+
+/** Ends a session from outside its callbacks, where Deno survives it. */
+export function leave(session: ClientHttp2Session): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(() => {
+      session.destroy();
+      resolve();
+    }, 0);
+  });
 }

@@ -98,13 +98,24 @@ function serveStream(
     return events.accept(channelOf(stream, options.teardown));
   }
   stream.resume();
-  const request = new Request(new URL(path ?? "/", "http://localhost"), {
-    method: method ?? "GET",
-  });
-  options.respond(request).then(
-    (response) => send(stream, response),
-    () => send(stream, new Response(null, { status: 500 })),
-  ).catch(() => stream.destroy());
+  answerOther(headers, options).then((response) => send(stream, response))
+    .catch(() => stream.destroy());
+}
+
+/** Lets the routes answer; what makes no request gets a 400. */
+async function answerOther(
+  { ":path": path, ":method": method }: IncomingHttpHeaders,
+  { respond }: Http2ServerOptions,
+): Promise<Response> {
+  let request: Request;
+  try {
+    request = new Request(`http://localhost${path}`, {
+      method: method ?? "GET",
+    });
+  } catch {
+    return new Response(null, { status: 400 });
+  }
+  return await respond(request);
 }
 
 async function send(

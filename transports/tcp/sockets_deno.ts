@@ -82,8 +82,12 @@ class DenoChannel implements ByteChannel {
     this.#connection = connection;
     const { hostname, port } = connection.remoteAddr;
     this.remote = formatAddress({ host: hostname, port });
-    // Else each small frame waits for the acknowledgement of the last.
-    connection.setNoDelay(true);
+    try {
+      // Else each small frame waits for the acknowledgement of the last.
+      connection.setNoDelay(true);
+    } catch {
+      // The peer has left already; the first read says so.
+    }
   }
 
   async read(): Promise<Uint8Array | null> {
