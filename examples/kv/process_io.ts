@@ -14,6 +14,11 @@ export interface ProcessIo {
   err(line: string): void;
 }
 
+// A reader that went away, as in `kv serve | head`, is no reason to stop.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", () => {});
+}
+
 /** The real process. */
 export const processIo: ProcessIo = {
   out(line) {

@@ -77,7 +77,8 @@ export async function serve(
     io.err(`member ${config.id} failed: ${reason.code}: ${reason.message}`);
   }
   app.drain();
-  await bounded(stopAll(group, host, server), STOP_MS);
+  await handOver(config.id, group, io);
+  await bounded(stopAll(host, server), STOP_MS);
   return typeof reason === "string" ? EXIT.ok : EXIT.failed;
 }
 
@@ -139,18 +140,24 @@ async function stopReason(group: KvGroup): Promise<StopReason> {
   return { code: "stopped", message: "the member stopped" };
 }
 
-async function stopAll(
+/** Lets another member lead first, so that writes need not wait for one. */
+async function handOver(
+  id: number,
   group: KvGroup,
-  host: RaftHost,
-  server: HttpServer,
+  io: ProcessIo,
 ): Promise<void> {
-  const { role, members } = group.status();
-  if (role === "leader" && members.length > 1) {
-    // Without a successor in time the others elect one: that is slower, but
-    // no reason to fail.
-    await group.transferLeadership(undefined, { timeoutMs: HAND_OVER_MS })
-      .catch(() => {});
+  const { role, members, stopped } = group.status();
+  if (role !== "leader" || members.length < 2 || stopped !== null) return;
+  try {
+    await group.transferLeadership(undefined, { timeoutMs: HAND_OVER_MS });
+    io.err(`member ${id} handed over to member ${group.status().leader}`);
+  } catch (error) {
+    // The others elect a leader by themselves: later, but all the same.
+    io.err(`member ${id} could not hand over: ${messageOf(error)}`);
   }
+}
+
+async function stopAll(host: RaftHost, server: HttpServer): Promise<void> {
   await server.close(HTTP_GRACE_MS);
   await host.stop();
 }

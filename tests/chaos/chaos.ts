@@ -18,6 +18,8 @@ export interface ChaosOptions {
   readonly leaderKills: number;
   readonly followerKills: number;
   readonly fullKills: number;
+  /** More flags for the members. */
+  readonly flags?: readonly string[] | undefined;
   /** Hears of each step. */
   readonly report: (line: string) => void;
   /** Ends the run early; the cluster is removed. */
@@ -49,51 +51,79 @@ export const LEADER_LIMIT_MS = 3_000;
 /** Runs the schedule; removes everything whatever happens. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const random = mulberry32(options.seed);
-  const schedule = drawSchedule(options, random);
-  const { report } = options;
-  report(`seed ${options.seed}, schedule ${schedule.join(" ")}`);
   const cluster = await ProcessCluster.create({
     program: options.program,
     size: 3,
     transport: options.transport,
+    flags: options.flags,
   });
   const history = new History();
   const clients = new Clients(cluster, history, random);
   try {
-    await cluster.startAll();
-    await cluster.caughtUp();
-    clients.start(options.clients);
-    const served = await inflict(schedule, {
-      cluster,
-      clients,
-      random,
-      options,
-    });
-    await clients.stop();
-    const reads = await verify(cluster, clients, history, report);
-    for (const ms of served.leader) {
-      if (ms < LEADER_LIMIT_MS) continue;
-      history.violation(
-        `a new leader served after ${
-          ms.toFixed(0)
-        } ms, wanted less than ${LEADER_LIMIT_MS}`,
-      );
-    }
-    return {
-      violations: history.violations,
-      ...history.counts,
-      reads,
-      leaderMs: served.leader,
-      followerMs: served.follower,
-      fullMs: served.full,
-    };
+    return await orAborted(
+      play({ cluster, clients, history, random, options }),
+      options.signal,
+    );
   } catch (error) {
-    report(`members' last words:\n${cluster.log.slice(-40).join("\n")}`);
+    options.report(
+      `members' last words:\n${cluster.log.slice(-40).join("\n")}`,
+    );
     throw error;
   } finally {
     await cluster.remove();
     await clients.stop();
   }
+}
+
+interface Scene {
+  readonly cluster: ProcessCluster;
+  readonly clients: Clients;
+  readonly history: History;
+  readonly random: () => number;
+  readonly options: ChaosOptions;
+}
+
+async function play(scene: Scene): Promise<ChaosReport> {
+  const { cluster, clients, history, options } = scene;
+  const schedule = drawSchedule(options, scene.random);
+  options.report(`seed ${options.seed}, schedule ${schedule.join(" ")}`);
+  await cluster.startAll();
+  await cluster.caughtUp();
+  clients.start(options.clients);
+  const served = await inflict(schedule, scene);
+  await clients.stop();
+  const reads = await verify(scene);
+  for (const ms of served.leader) {
+    if (ms < LEADER_LIMIT_MS) continue;
+    history.violation(
+      `a new leader served after ${
+        ms.toFixed(0)
+      } ms, wanted less than ${LEADER_LIMIT_MS}`,
+    );
+  }
+  return {
+    violations: history.violations,
+    ...history.counts,
+    reads,
+    leaderMs: served.leader,
+    followerMs: served.follower,
+    fullMs: served.full,
+  };
+}
+
+/** What `work` comes to, or the reason for which it was given up. */
+async function orAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return await work;
+  signal.throwIfAborted();
+  // Given up, it fails sooner or later for want of members.
+  work.catch(() => {});
+  return await new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+    work.then(resolve, reject);
+  });
 }
 
 /** One line that says it all. */
@@ -112,13 +142,6 @@ export function describeReport(report: ChaosReport): string {
     `${report.violations.length} violations`;
 }
 
-interface Scene {
-  readonly cluster: ProcessCluster;
-  readonly clients: Clients;
-  readonly random: () => number;
-  readonly options: ChaosOptions;
-}
-
 async function inflict(
   schedule: readonly Kill[],
   scene: Scene,
@@ -126,7 +149,6 @@ async function inflict(
   const { cluster, random, options } = scene;
   const served: Record<Kill, number[]> = { leader: [], follower: [], full: [] };
   for (const [step, kill] of schedule.entries()) {
-    options.signal?.throwIfAborted();
     await sleep(100 + 300 * random());
     const victims = await chooseVictims(kill, cluster, random);
     const ms = await strike(kill, victims, scene);
@@ -171,12 +193,11 @@ async function chooseVictims(
 }
 
 async function verify(
-  cluster: ProcessCluster,
-  clients: Clients,
-  history: History,
-  report: (line: string) => void,
+  { cluster, clients, history, options }: Scene,
 ): Promise<number> {
-  report(`verifying ${history.counts.acknowledged} acknowledged writes`);
+  options.report(
+    `verifying ${history.counts.acknowledged} acknowledged writes`,
+  );
   await cluster.caughtUp();
   const reads = await clients.readAcknowledged();
   await cluster.quiet();

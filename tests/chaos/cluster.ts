@@ -58,6 +58,7 @@ export class ProcessCluster {
   readonly #options: ClusterOptions;
   readonly #ports: readonly number[];
   readonly #running = new Map<number, Running>();
+  #removed = false;
 
   /** Takes two free ports per member; see {@linkcode freePorts}. */
   constructor(options: ClusterOptions, ports: readonly number[]) {
@@ -102,6 +103,7 @@ export class ProcessCluster {
 
   /** Starts a member; resolves once it says that it serves. */
   async start(id: number): Promise<void> {
+    if (this.#removed) throw new Error("Cannot start: the cluster is removed");
     const { executable, args } = this.#options.program;
     const child = spawn(
       executable,
@@ -202,6 +204,7 @@ export class ProcessCluster {
 
   /** Kills what runs and removes the data. */
   async remove(): Promise<void> {
+    this.#removed = true;
     await this.signal(this.live, "SIGKILL");
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }

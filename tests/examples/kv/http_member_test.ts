@@ -341,6 +341,21 @@ describe("the HTTP contract of a member", () => {
       }
     });
 
+    it("is not ready any more once it stops, but still serves", async () => {
+      const app = new KvApp({ timeoutMs: 10_000 });
+      for (const { group } of trio.members.slice(0, 1)) app.attach(group);
+      const statusOf = async (path: string) => {
+        const response = await app.fetch(new Request(`http://x${path}`));
+        await response.arrayBuffer();
+        return response.status;
+      };
+      assertEquals(await statusOf("/readyz"), 200);
+      app.drain();
+      assertEquals(await statusOf("/readyz"), 503);
+      assertEquals(await statusOf("/healthz"), 200);
+      assertEquals(await statusOf("/kv?prefix=x"), 200);
+    });
+
     it("counts requests and shows the log in Prometheus text", async () => {
       const counter =
         /^balsa_kv_http_requests_total\{method="PUT",status="200"\} (\d+)$/m;
