@@ -22,6 +22,8 @@ const FAULT_KINDS: readonly FaultKind[] = [
   "crash",
   "crashLeader",
   "crashAll",
+  "bounce",
+  "ambush",
   "pause",
   "pauseLeader",
   "partition",
@@ -31,7 +33,7 @@ const FAULT_KINDS: readonly FaultKind[] = [
   "slowDisk",
   "hangDisk",
   "lossBurst",
-  "campaign",
+  "duel",
 ];
 
 const PARTITION_SHAPES: readonly PartitionShape[] = [

@@ -8,8 +8,10 @@ import type { NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { Link, Packet } from "./network.ts";
 
-/** The end of a fault. Void once its epoch has passed. */
+/** The end of a fault, or its next step. Void once its epoch has passed. */
 export type Repair =
+  | { readonly type: "crash"; readonly node: NodeId }
+  | { readonly type: "isolate"; readonly node: NodeId }
   | { readonly type: "restart"; readonly node: NodeId }
   | { readonly type: "resume"; readonly node: NodeId }
   | { readonly type: "cut"; readonly links: readonly Link[] }

@@ -36,7 +36,10 @@ export interface SequentialModel<State, Input, Output> {
 export type Linearizability = "linearizable" | "violated" | "undecided";
 
 /** Steps after which the search gives up. */
-export const DEFAULT_STEP_LIMIT = 2_000_000;
+export const DEFAULT_STEP_LIMIT = 1_000_000;
+
+/** Characters of remembered states after which the search gives up. */
+const MEMORY_LIMIT = 50_000_000;
 
 /** An invocation or a return, in a doubly linked list ordered by time. */
 interface Node {
@@ -67,6 +70,7 @@ class Search<State, Input, Output> {
   readonly #bits: Uint32Array;
   readonly #tried = new Set<string>();
   #stepsLeft: number;
+  #memoryLeft = MEMORY_LIMIT;
   #mustReturn: number;
 
   constructor(
@@ -87,7 +91,7 @@ class Search<State, Input, Output> {
     let state = this.#model.initial;
     let node = this.#head.next;
     while (this.#mustReturn > 0) {
-      if (this.#stepsLeft-- <= 0) return "undecided";
+      if (this.#stepsLeft-- <= 0 || this.#memoryLeft <= 0) return "undecided";
       if (node !== undefined && !node.isReturn) {
         const after = this.#tryPlacing(node, state);
         if (after === undefined) {
@@ -121,6 +125,7 @@ class Search<State, Input, Output> {
       return undefined;
     }
     this.#tried.add(key);
+    this.#memoryLeft -= key.length;
     unlink(node);
     if (node.match !== undefined) unlink(node.match);
     if (operation.returnedAt < Infinity) this.#mustReturn--;

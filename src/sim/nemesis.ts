@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/types.ts";
 import type { Repair, SimEvent } from "./events.ts";
 import type { MarkCounter } from "./marks.ts";
@@ -29,6 +30,20 @@ const SWIZZLE_STEP_MS = 1_500;
 /** How much longer than usual the time without a new fault is in a lull. */
 const LULL_FACTOR = 10;
 
+/** Longest time from a message to the ambush that it springs. */
+const AMBUSH_MS = 60;
+
+/** Longest time that a bounced member is down. */
+const BOUNCE_MS = 150;
+
+/** Messages that make promises, or that a crash leaves half sent. */
+const TRAPS: readonly Message["type"][] = [
+  "requestVote",
+  "requestVoteResponse",
+  "appendEntries",
+  "appendEntriesResponse",
+];
+
 const SHAPE_MARK = {
   split: "splitPartition",
   oneWay: "oneWayPartition",
@@ -46,6 +61,8 @@ export class Nemesis {
   /** Repairs of earlier epochs are void. */
   #epoch = 0;
   #isStopped = false;
+  /** The type of message that an ambush waits for. */
+  #trap: Message["type"] | undefined;
 
   /** Makes an injector; its first fault comes when its event does. */
   constructor(world: NemesisWorld, random: SimRandom) {
@@ -65,6 +82,7 @@ export class Nemesis {
   /** No more faults, and what was planned for their ends is void. */
   stop(): void {
     this.#isStopped = true;
+    this.#trap = undefined;
     this.#epoch++;
   }
 
@@ -80,11 +98,12 @@ export class Nemesis {
     if (epoch !== this.#epoch) return;
     const { network } = this.#world;
     switch (repair.type) {
-      case "restart": {
-        const member = this.#member(repair.node);
-        if (member?.core === undefined) member?.start();
-        return;
-      }
+      case "crash":
+        return this.#bounce(this.#member(repair.node));
+      case "isolate":
+        return this.#isolate(this.#member(repair.node));
+      case "restart":
+        return this.#restart(this.#member(repair.node));
       case "resume":
         return this.#member(repair.node)?.resume();
       case "cut":
@@ -101,6 +120,19 @@ export class Nemesis {
         return unreachable;
       }
     }
+  }
+
+  /** A message leaves; whoever waits for such a one strikes its sender. */
+  sees(message: Message): void {
+    const trap = this.#trap;
+    if (trap === undefined || message.type !== trap || !isWeighty(message)) {
+      return;
+    }
+    this.#trap = undefined;
+    this.#world.marks.hit("ambushed");
+    const type = this.#random.chance(700) ? "crash" : "isolate";
+    const delay = this.#random.below(AMBUSH_MS);
+    this.#after(delay, { type, node: message.from });
   }
 
   #make(kind: FaultKind): void {
@@ -133,8 +165,14 @@ export class Nemesis {
       case "lossBurst":
         this.#world.network.burstPermille = random.between(200, 900);
         return this.#later({ type: "endBurst" });
-      case "campaign":
-        return random.pick(members).campaign();
+      case "bounce":
+        this.#world.marks.hit("bounced");
+        return this.#bounce(random.pick(members));
+      case "ambush":
+        this.#trap = random.pick(TRAPS);
+        return;
+      case "duel":
+        return this.#duel();
       default: {
         const unreachable: never = kind;
         return unreachable;
@@ -148,6 +186,25 @@ export class Nemesis {
     if (down.length >= this.#world.options.faults.maxDownCount) return;
     this.#world.crash(member);
     this.#later({ type: "restart", node: member.id });
+  }
+
+  /** Down, and up again before anybody notices. */
+  #bounce(member: SimMember | undefined): void {
+    if (member?.core === undefined) return;
+    this.#world.crash(member);
+    const delay = this.#random.below(BOUNCE_MS);
+    this.#after(delay, { type: "restart", node: member.id });
+  }
+
+  #restart(member: SimMember | undefined): void {
+    if (member?.core === undefined) member?.start();
+  }
+
+  #duel(): void {
+    this.#world.marks.hit("duelled");
+    const order = this.#random.shuffle(this.#world.members);
+    const count = this.#random.between(1, 3);
+    for (const member of order.slice(0, count)) member.campaign();
   }
 
   #crashAll(): void {
@@ -243,5 +300,19 @@ export class Nemesis {
   #after(delayMs: number, repair: Repair): void {
     const event = { type: "repair", epoch: this.#epoch, repair } as const;
     this.#world.schedule(delayMs, event);
+  }
+}
+
+/** Whether a message grants, acknowledges or carries something. */
+function isWeighty(message: Message): boolean {
+  switch (message.type) {
+    case "requestVoteResponse":
+      return !message.reject;
+    case "appendEntriesResponse":
+      return !message.reject && message.index > 0;
+    case "appendEntries":
+      return message.entries.length > 0;
+    default:
+      return true;
   }
 }

@@ -7,15 +7,18 @@
 import type { CoreConfig } from "../core/config.ts";
 
 /**
- * One thing that the fault injector may do. `hangDisk` makes a disk so slow
- * that it seems to hang (H20), `campaign` makes a member stand for election
- * without need, `swizzle` cuts members off one by one and heals them in
- * another order (H142).
+ * One thing that the fault injector may do. `bounce` kills a member and
+ * restarts it at once, `ambush` waits for the next vote, acknowledgement or
+ * append and strikes its sender, `duel` makes several members campaign at the
+ * same time, `swizzle` cuts members off one by one and heals them in another
+ * order (H142), `hangDisk` makes a disk so slow that it seems to hang (H20).
  */
 export type FaultKind =
   | "crash"
   | "crashLeader"
   | "crashAll"
+  | "bounce"
+  | "ambush"
   | "pause"
   | "pauseLeader"
   | "partition"
@@ -25,7 +28,7 @@ export type FaultKind =
   | "slowDisk"
   | "hangDisk"
   | "lossBurst"
-  | "campaign";
+  | "duel";
 
 /**
  * Shape of a partition: into two halves, deaf members, halves that share one

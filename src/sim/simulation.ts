@@ -24,6 +24,7 @@ import { type MemberView, Oracle } from "./oracle.ts";
 import { PacketMarks } from "./packet_marks.ts";
 import { SimRandom } from "./prng.ts";
 import { TraceHash } from "./trace_hash.ts";
+import { fail } from "./violation.ts";
 import type { AnySubject, SimHooks, World } from "./world.ts";
 
 /** What a run is made of. */
@@ -53,6 +54,15 @@ const ROLE_CODE = {
   candidate: 3,
   leader: 4,
 } as const;
+
+/**
+ * Events of a member in a tick, on average over a run, that are more than any
+ * honest traffic: about ten times what the busiest runs need.
+ */
+const MAX_STEPS_PER_TICK = 100;
+
+/** Ticks' worth of events that a run may be ahead of that. */
+const STEP_ALLOWANCE_TICKS = 2_000;
 
 /** Share of lost packets whose sender is told that its peer is away. */
 const UNREACHABLE_PERMILLE = 100;
@@ -152,6 +162,12 @@ export class Simulation implements World {
   /** Lets virtual time pass. */
   runUntil(timeMs: number): void {
     while (this.#queue.nextTime <= timeMs) {
+      if (this.#steps >= this.#stepLimit()) {
+        fail(
+          "progress",
+          `${this.#steps} events up to ${this.now()} ms: messages go round for ever`,
+        );
+      }
       const event = this.#queue.next();
       if (event !== undefined) this.#happen(event);
     }
@@ -171,6 +187,7 @@ export class Simulation implements World {
   /** Checks a message and puts it on the network. */
   send(message: Message, sender: MemberView): void {
     this.#messageChecks.check(sender, message);
+    this.#nemesis.sees(message);
     this.network.send(message, sender.life, this.now());
   }
 
@@ -193,6 +210,12 @@ export class Simulation implements World {
   crash(member: SimMember): void {
     member.crash();
     this.clients.memberCrashed(member.id);
+  }
+
+  #stepLimit(): number {
+    const { clock, members } = this.options;
+    const ticks = STEP_ALLOWANCE_TICKS + this.now() / clock.tickMs;
+    return MAX_STEPS_PER_TICK * members * ticks;
   }
 
   #happen(event: SimEvent): void {

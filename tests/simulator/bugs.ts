@@ -41,7 +41,15 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   commitOfEarlierTerm: {
     description: "an entry of an earlier term commits by counting (H21)",
     breaks: "safety",
-    patch: () => replace(Raft.prototype, "maybeCommit", commitByCounting),
+    patch: () => {
+      const original = Raft.prototype.maybeCommit;
+      return replace(Raft.prototype, "maybeCommit", function (this: Raft) {
+        const index = this.tracker.quorumMatch();
+        return this.log.runs.termAt(index) === this.term
+          ? original.call(this)
+          : this.log.commitTo(index);
+      });
+    },
   },
   conflictNotTruncated: {
     description: "a conflicting suffix stays in the follower's log (§3.5)",
@@ -157,11 +165,6 @@ function hasten(ready: Ready, type: Message["type"]): Ready {
       !isEarly(message)
     ),
   };
-}
-
-function commitByCounting(this: Raft): boolean {
-  const index = this.tracker.quorumMatch();
-  return index > this.log.commitIndex && this.log.commitTo(index);
 }
 
 function appendBehind(
