@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import { isRaftError, type RaftErrorCode } from "../errors.ts";
+import { isRaftError, RaftError, type RaftErrorCode } from "../errors.ts";
 import type { SessionRef } from "../rsm/machine_runner.ts";
 import {
   type Committed,
@@ -88,6 +88,9 @@ export class MemberSession<C, R> implements Session<C, R> {
     const sequence = options.sequence ?? this.#lastSequence + 1;
     if (sequence > this.#lastSequence) this.#lastSequence = sequence;
     const session: SessionRef = { client: this.client, sequence };
+    // An attempt given up may still be applied: what the last one was told
+    // is about the last one only (H104).
+    let mayBeApplied = false;
     while (true) {
       const { signal } = options;
       const leftMs = Math.max(1, deadline - clock.now());
@@ -95,9 +98,22 @@ export class MemberSession<C, R> implements Session<C, R> {
       try {
         return await this.#host.propose(command, attempt, session);
       } catch (error) {
-        if (!isRaftError(error) || !PASSING.has(error.code)) throw error;
-        if (clock.now() >= deadline) throw error;
+        if (!isRaftError(error)) throw error;
+        const isOver = !PASSING.has(error.code) || clock.now() >= deadline;
+        if (isOver) throw mayBeApplied ? unsettled(error) : error;
+        mayBeApplied ||= error.outcome === "unknown";
       }
     }
   }
+}
+
+/** The error of a last attempt, when an earlier one may still be applied. */
+function unsettled(error: RaftError): RaftError {
+  if (error.outcome !== "notAppended") return error;
+  const { code, leader, message } = error;
+  return new RaftError(
+    code,
+    `Cannot tell what became of the proposal: it was sent before, and then: ${message}`,
+    { outcome: "unknown", leader, cause: error },
+  );
 }

@@ -56,6 +56,23 @@ describe("Session.propose()", () => {
       assert(world.clock.now() - before < 6_000);
     }));
 
+  it("never calls a command not appended that an attempt left in a log (H104)", () =>
+    withWorld(3, async (world) => {
+      const members = await world.group();
+      const [leader, follower] = await leaderAndFollower(world, members);
+      isolate(world, leader);
+      const proposal = watch(
+        leader.session("client").propose("a", { timeoutMs: 5_000 }),
+      );
+      await world.until("it gave up", () => proposal().type !== "pending");
+      const fate = proposal();
+      assert(fate.type === "rejected");
+      assertEquals(tell(fate.error), ["noLeader", "unknown"]);
+      assertEquals(leader.status().lastIndex, leader.status().commitIndex + 1);
+      const repeat = follower.session("client").propose("a", { sequence: 0 });
+      assertEquals((await world.value(repeat)).result, 1);
+    }));
+
   it("refuses a client id that is none", () =>
     withWorld(1, async (world) => {
       const member = await world.member(1);
