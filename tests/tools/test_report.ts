@@ -114,7 +114,13 @@ function tail(text: string): string {
   return text.trimEnd().split("\n").slice(-80).join("\n");
 }
 
+/** Without what passed, and without the names of files that only passed. */
 function withoutPasses(text: string): string {
-  return text.split("\n").filter((line) => !line.startsWith("(pass)"))
-    .join("\n");
+  const lines = text.split("\n").filter((line) =>
+    !line.startsWith("(pass)") && line.trim() !== ""
+  );
+  return lines.filter((line, at) => {
+    const isFileName = /^\S+_test\.js:$/.test(line);
+    return !isFileName || !/^\S+_test\.js:$/.test(lines[at + 1] ?? "");
+  }).join("\n");
 }

@@ -71,6 +71,17 @@ describe("readVerdict()", () => {
   }
 });
 
+describe("failures()", () => {
+  it("leaves out what passed on Bun, and files that only passed", () => {
+    const text = "a_test.js:\n(pass) a\n\nb_test.js:\nerror: boom\n(fail) b\n" +
+      "\nc_test.js:\n(pass) c\n\nd_test.js:\n(pass) d\n\n 3 pass\n 1 fail\n";
+    assertEquals(
+      failures("bun", text),
+      "b_test.js:\nerror: boom\n(fail) b\nd_test.js:\n 3 pass\n 1 fail",
+    );
+  });
+});
+
 describe("describeVerdict()", () => {
   it("gives the counts in words that can be added up", () => {
     const verdict = readVerdict("node", reports[1]?.good ?? "", true);
