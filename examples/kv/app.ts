@@ -28,6 +28,7 @@ import {
   failureResponse,
   jsonResponse,
   Problem,
+  textResponse,
 } from "./replies.ts";
 import {
   bodyOf,
@@ -160,7 +161,11 @@ export class KvApp {
       if (answer.type !== "get") throw unexpected(answer.type);
       if (answer.item === null) throw noSuchKey(key);
       const match = headerOf(request, context.env, "if-none-match");
-      return itemResponse(answer.item, match, headers);
+      // A HEAD is sent without the body, and would say a length of 0.
+      const length = request.method === "HEAD"
+        ? { "content-length": `${answer.item.value.length}` }
+        : {};
+      return itemResponse(answer.item, match, { ...length, ...headers });
     });
   }
 
@@ -331,9 +336,10 @@ export class KvApp {
   }
 
   #render(): Response {
-    return new Response(this.#metrics.render(this.#group?.status()), {
-      headers: { "content-type": "text/plain; version=0.0.4" },
-    });
+    return textResponse(
+      this.#metrics.render(this.#group?.status()),
+      "text/plain; version=0.0.4",
+    );
   }
 
   #attached(): KvGroup {

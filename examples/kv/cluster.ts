@@ -83,6 +83,7 @@ function startMember(
   const self = selfCommand();
   const args = [...self.args, ...serveArguments(id, config)];
   const child = spawn(self.executable, [...args, "--exit-with-stdin"], {
+    env: memberEnvironment(),
     stdio: ["pipe", "pipe", "pipe"],
     // A Ctrl-C reaches the launcher alone, which then stops the members.
     detached: true,
@@ -112,6 +113,16 @@ function startMember(
     ready,
     ended,
   };
+}
+
+/**
+ * The launcher's settings reach its members as flags only: a file or an
+ * address that is meant for one process would be wrong for three.
+ */
+function memberEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("BALSA_")),
+  );
 }
 
 function serveArguments(id: number, config: ClusterConfig): string[] {

@@ -35,6 +35,7 @@ export class Problem extends Error {
 }
 
 const JSON_TYPE = "application/json";
+const encoder = new TextEncoder();
 
 /** After how long a client may try again when nobody leads. */
 const RETRY_AFTER_SECONDS = "1";
@@ -55,9 +56,26 @@ export function jsonResponse(
   body: unknown,
   init: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): Response {
-  return new Response(JSON.stringify(body), {
+  return textResponse(JSON.stringify(body), JSON_TYPE, init);
+}
+
+/**
+ * An answer in text. It says its length, so that the answer to a HEAD, which
+ * goes out without the body, says it too.
+ */
+export function textResponse(
+  text: string,
+  type: string,
+  init: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  const bytes = encoder.encode(text);
+  return new Response(bytes, {
     status: init.status ?? 200,
-    headers: { "content-type": JSON_TYPE, ...init.headers },
+    headers: {
+      "content-type": type,
+      "content-length": `${bytes.length}`,
+      ...init.headers,
+    },
   });
 }
 

@@ -86,7 +86,7 @@ export function queryOf(
       throw badRequest(
         `Cannot read the query: parameter "${name}" is ${
           query.has(name) ? "given twice" : "unknown"
-        }, wanted ${known.join(", ")}`,
+        }, wanted ${known.join(", ") || "none"}`,
       );
     }
     query.set(name, decodeComponent(rawValue.replaceAll("+", "%20"), name));

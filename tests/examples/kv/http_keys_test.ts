@@ -79,6 +79,21 @@ describe("the HTTP contract of a key", () => {
       assertEquals(none.status, 404);
     });
 
+    it("answer HEAD with the length that GET has", async () => {
+      await put("/kv/head", "body");
+      const paths = ["/kv/head", "/kv?prefix=head", "/kv/no-head", "/nowhere"];
+      for (const path of paths) {
+        const got = await trio.call(path);
+        const head = await trio.call(path, { method: "HEAD" });
+        assertEquals(
+          head.headers.get("content-length"),
+          `${got.bytes.length}`,
+          path,
+        );
+        assertEquals(head.bytes.length, 0);
+      }
+    });
+
     it("answer 304 to a GET that has the revision already", async () => {
       const revision = await put("/kv/cached", "x");
       const cases: readonly [string, number][] = [

@@ -1,4 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { EXIT, ExitError } from "../../../examples/kv/exit.ts";
@@ -19,6 +24,9 @@ const LIMIT = 1 << 20;
 
 /** Answers with the key, and how long the body was. */
 async function echo(request: Request, env?: RequestEnv): Promise<Response> {
+  if (request.method === "HEAD") {
+    return new Response(null, { headers: { "content-length": "5" } });
+  }
   try {
     const key = keyOf(pathOf(targetOf(request, env)));
     const body = request.method === "PUT" ? await bodyOf(request, env) : "";
@@ -71,6 +79,12 @@ describe("an HTTP server of this runtime", () => {
       assertStringIncludes(answer, `{"key":${JSON.stringify(key)},"bytes":0}`);
     });
   }
+
+  it("answers HEAD with the length it was given, and without a body", async () => {
+    const answer = await raw(`HEAD /kv/a HTTP/1.1\r\n${head}\r\n`);
+    assertMatch(answer, /^content-length: 5\r$/im);
+    assertMatch(answer, /\r\n\r\n$/);
+  });
 
   it("reads a body that comes in pieces, with or without its length", async () => {
     const half = "x".repeat(LIMIT / 2);

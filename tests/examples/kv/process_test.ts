@@ -266,6 +266,29 @@ describe("the cluster of `deno task kv`", () => {
     assertEquals(pids.filter(isAlive), []);
   });
 
+  it("keeps its own environment from its members", async () => {
+    const base = await freeRange(6);
+    const config = join(directory, "cluster.json");
+    writeFileSync(
+      config,
+      JSON.stringify({
+        "data": join(directory, "environment"),
+        "http-port": base,
+        "raft-port": base + 3,
+      }),
+    );
+    const advertise = { BALSA_ADVERTISE: "127.0.0.1:2", BALSA_ID: "9" };
+    const cluster = start([], { BALSA_CONFIG: config, ...advertise });
+    await cluster.line(/^member 3/);
+    const url = (id: number) => `http://127.0.0.1:${base + id - 1}/kv/a`;
+    assertEquals(await put(url(1), "x"), 200);
+    const init: RequestInit = { method: "PUT", body: "y", redirect: "follow" };
+    for (const id of [1, 2, 3]) {
+      const response = await fetch(`${url(id)}?forward=no`, init);
+      assertEquals(response.status, 200, await response.text());
+    }
+  });
+
   it("ends with 4, naming the address, if a port is taken", async () => {
     const base = await freeRange(6);
     const free = await occupy(base + 1);
