@@ -89,6 +89,13 @@ describe("decodeStrictCbor()", () => {
     assertThrows(() => decodeStrictCbor(deep, LIMITS), Error, "deep");
   });
 
+  it("refuses integers above 2^53-1 (H122)", () => {
+    const most = encodePlainCbor(2 ** 53 - 1);
+    assertEquals(decodeStrictCbor(most, LIMITS), 2 ** 53 - 1);
+    const above = new Uint8Array([0x1b, 0, 0x20, 0, 0, 0, 0, 0, 0]);
+    assertThrows(() => decodeStrictCbor(above, LIMITS), Error, "integer");
+  });
+
   it("refuses input that is empty, cut or continued", () => {
     for (const bytes of [[], [0x82, 1], [0x18], [1, 1], [0x41]]) {
       assertThrows(() => decodeStrictCbor(new Uint8Array(bytes), LIMITS));

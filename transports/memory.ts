@@ -355,12 +355,18 @@ class MemoryTransport implements Transport {
       );
     }
     const closing = this.#closing.signal;
-    const chunks = copyChunks(transfer.chunks, [signal, closing]);
+    const progress = { isWhole: false };
+    const chunks = copyChunks(transfer.chunks, [signal, closing], progress);
     const taken = snapshot(endpoint.identity.address, { ...transfer, chunks });
     const settled = taken.catch(() => {});
     this.#transfers.add(settled);
     try {
       await untilAborted(taken, [signal, closing]);
+      if (progress.isWhole) return;
+      throw new RaftError(
+        "unreachable",
+        `Cannot send a snapshot to ${address}: it was not read to its end`,
+      );
     } finally {
       this.#transfers.delete(settled);
     }
@@ -452,6 +458,7 @@ function deliverFrame(target: Endpoint, from: string, frame: Uint8Array): void {
 async function* copyChunks(
   chunks: AsyncIterable<Uint8Array>,
   signals: readonly AbortSignal[],
+  progress: { isWhole: boolean },
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     for (const signal of signals) {
@@ -459,6 +466,7 @@ async function* copyChunks(
     }
     yield new Uint8Array(chunk);
   }
+  progress.isWhole = true;
 }
 
 /** Settles as `task` does, or rejects once one of the signals is aborted. */

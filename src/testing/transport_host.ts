@@ -55,6 +55,8 @@ export class Host implements TransportHandler {
   openSnapshots = 0;
   /** Thrown in place of taking the next snapshot, half-way. */
   snapshotFailure: Error | undefined;
+  /** Whether to stop reading a snapshot half-way as if it were whole. */
+  skipsSnapshots = false;
   readonly #identity: TransportIdentity;
   readonly #states: { readonly address: string; readonly state: PeerState }[] =
     [];
@@ -118,6 +120,7 @@ export class Host implements TransportHandler {
       for await (const chunk of chunks) {
         parts.push(chunk);
         if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
+        if (this.skipsSnapshots) return;
       }
       this.snapshots.push({ address, group, meta, bytes: concatenate(parts) });
     } finally {

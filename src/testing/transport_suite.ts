@@ -347,6 +347,10 @@ class TransportSuite {
     const { transfer } = sampleSnapshot();
     await rejects("a failed snapshot resolves", a.sendSnapshot(b, transfer));
     b.snapshotFailure = undefined;
+    b.skipsSnapshots = true;
+    const skipped = sampleSnapshot().transfer;
+    await rejects("half a snapshot is enough", a.sendSnapshot(b, skipped));
+    b.skipsSnapshots = false;
     const source = new Error("Cannot read: damaged");
     const next = sampleSnapshot().transfer;
     await rejects(
