@@ -134,6 +134,7 @@ export class Member<C, R, Q, A> implements Participant {
   }
 
   get hasApplies(): boolean {
+    if (this.isStopped) return false;
     return this.#applier.hasWork ||
       this.#reads.canServe(this.#core.appliedIndex);
   }

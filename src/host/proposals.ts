@@ -108,6 +108,11 @@ export class Proposals<R> {
     return this.#count;
   }
 
+  /** Calls passed on whose answer still matters to somebody. */
+  get forwardedCount(): number {
+    return this.#forwarded.size;
+  }
+
   /** Whether {@linkcode flush} would hand something to the core. */
   get canFlush(): boolean {
     return this.#queue.length > 0 && !this.#blocked;
@@ -206,6 +211,11 @@ export class Proposals<R> {
         this.#earliestDeadline = proposal.deadline;
       }
     }
+    // The network may have lost an answer: nobody waits for that one.
+    for (const [ticket, { proposals }] of this.#forwarded) {
+      const isOver = proposals.every(({ stage }) => stage === "settled");
+      if (isOver) this.#forwarded.delete(ticket);
+    }
   }
 
   /** Rejects everything; the member takes part no longer. */
@@ -252,8 +262,11 @@ export class Proposals<R> {
   /** Decides over those that want no forwarding on a member that does not lead. */
   #mayLeave(core: ProposalCore, proposal: Proposal<R>): boolean {
     if (proposal.forward || core.role === "leader") return true;
-    if (core.leader === null) this.#queue.push(proposal);
-    else this.#reject(proposal, notLeader(core.leader));
+    if (core.leader === null) {
+      // Nor can any other leave, or the turns would go on asking.
+      this.#blocked = true;
+      this.#queue.push(proposal);
+    } else this.#reject(proposal, notLeader(core.leader));
     return false;
   }
 
