@@ -217,6 +217,8 @@ export class RaftHost implements AsyncDisposable {
     await pipeline.barrier();
     const { storageFailure } = this.#engine;
     if (storageFailure !== null) throw storageFailure;
+    // A start that fails from here on may be tried again, this may not.
+    this.#stored.set(group, fresh);
     return fresh;
   }
 
@@ -239,6 +241,8 @@ export class RaftHost implements AsyncDisposable {
     const services = this.#engine;
     const member = new Member({ services, settings, core, runner, random });
     this.#engine.add(member);
+    // Its entries would be kept alive for as long as the host.
+    this.#stored.delete(settings.group);
     const { timeoutMs } = settings;
     this.#groups.set(settings.group, () => member.stop());
     return new LocalGroup({
