@@ -101,11 +101,15 @@ export class Applier {
     } else this.#answer(operation);
   }
 
-  /** Applies the next entries. */
+  /** Applies the next entries that wait. */
   apply(core: RawNode): void {
     const { host } = this.#world.options;
     const size = this.#world.isCalm() ? this.#queue.length : host.applyBatch;
-    const entries = this.#queue.splice(0, size);
+    this.applyAll(core, this.#queue.splice(0, size));
+  }
+
+  /** Applies entries at once. */
+  applyAll(core: RawNode, entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     for (const entry of entries) {
       this.#world.machineChecks.applying(this.#member, entry);

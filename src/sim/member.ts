@@ -77,7 +77,11 @@ export class SimMember implements MemberView {
     const restored = this.#restore();
     const coreOptions: RawNodeOptions = {
       id: this.id,
-      config: { ...options.core, ...options.flags[this.id - 1] },
+      config: {
+        ...options.core,
+        ...options.flags[this.id - 1],
+        asyncStorageWrites: options.host.asyncWrites,
+      },
       restored,
       random: this.#random.fork("core").float,
     };
@@ -294,7 +298,7 @@ export class SimMember implements MemberView {
     const { oracle, hooks } = this.#world;
     this.#requests.takeAnswers(core);
     let taken = 0;
-    while (core.hasReady()) {
+    while (this.#mayTakeReady && core.hasReady()) {
       if (++taken > MAX_READYS_PER_TURN) {
         fail("readyContract", `Member ${this.id} hands out Readys for ever`);
       }
@@ -302,7 +306,12 @@ export class SimMember implements MemberView {
       this.#carryOut(core, hooks.onReady?.(this.id, ready, core) ?? ready);
       oracle.observe(this, core);
     }
-    if (taken > 0) oracle.readysDrained(this, core);
+    if (taken > 0 && this.#mayTakeReady) oracle.readysDrained(this, core);
+  }
+
+  get #mayTakeReady(): boolean {
+    return this.#world.options.host.asyncWrites ||
+      this.#outstanding.length === 0;
   }
 
   #carryOut(core: RawNode, ready: Ready): void {
@@ -317,7 +326,7 @@ export class SimMember implements MemberView {
       this.#requests.readConfirmed(core, state);
     }
     for (const load of ready.loads) this.#load(load);
-    if (ready.committedEntries.length > 0) {
+    if (this.#world.options.host.asyncWrites) {
       this.#applier.enqueue(ready.committedEntries);
       this.#scheduleApply();
     }
@@ -344,6 +353,9 @@ export class SimMember implements MemberView {
       for (const ready of done) {
         for (const message of ready.messagesAfterPersist) {
           this.#send(core, message);
+        }
+        if (!this.#world.options.host.asyncWrites) {
+          this.#applier.applyAll(core, ready.committedEntries);
         }
       }
     }

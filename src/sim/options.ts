@@ -80,6 +80,11 @@ export interface DiskOptions {
 
 /** How a process carries out the Readys of its core. */
 export interface HostOptions {
+  /**
+   * Whether the next Ready is taken while a write is under way. If not, each
+   * one is carried out whole, apply included, before the next.
+   */
+  readonly asyncWrites: boolean;
   /** Longest time from an event to the turn that collects its Ready. */
   readonly turnMs: number;
   /** Longest time from commit to apply. */
