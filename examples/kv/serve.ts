@@ -20,6 +20,7 @@ import { formatHostPort, type ServeConfig } from "./config.ts";
 import { EXIT, type ExitCode, ExitError, messageOf } from "./exit.ts";
 import { type HttpServer, listen } from "./listen.ts";
 import { type ProcessIo, stopRequested } from "./process_io.ts";
+import { Throttle } from "./throttle.ts";
 
 /** The one group that the members of a KV cluster form. */
 export const KV_GROUP = 1;
@@ -94,7 +95,7 @@ async function startHost(
       clientAddress,
       storage: new WalStorage({ directory: config.data }),
       transport: makeTransport(config),
-      onEvent: (event) => reportHostEvent(config.id, event, io),
+      onEvent: hostEventLog(config.id, io),
     });
   } catch (error) {
     throw startError(error, config);
@@ -197,9 +198,18 @@ function startError(error: unknown, config: ServeConfig): ExitError {
   return new ExitError(EXIT.failed, `Cannot start the member: ${message}`);
 }
 
-function reportHostEvent(id: number, event: HostEvent, io: ProcessIo): void {
-  const text = describeHostEvent(event);
-  if (text !== undefined) io.err(`member ${id}: ${text}`);
+/** Writes events to the log; those that any stranger can cause, sparingly. */
+function hostEventLog(id: number, io: ProcessIo): (event: HostEvent) => void {
+  const write = (text: string) => io.err(`member ${id}: ${text}`);
+  const refused = new Throttle(write);
+  const ignored = new Throttle(write);
+  return (event) => {
+    const text = describeHostEvent(event);
+    if (text === undefined) return;
+    if (event.type === "refused") refused.line(text);
+    else if (event.type === "ignored") ignored.line(text);
+    else write(text);
+  };
 }
 
 /** What is worth a line of the log; a stop is reported by `serve` itself. */
