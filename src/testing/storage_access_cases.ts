@@ -129,7 +129,15 @@ export class StorageAccessCases {
       ["a fractional term", append(1, [command(5.5, 7)])],
     ];
     for (const [what, misfit] of misfits) {
-      await rejection(() => storage.write([fine, misfit]), what);
+      await rejection(
+        () => storage.write([createGroup(7), fine, misfit]),
+        what,
+      );
+      // Had the first parts been taken, these would fit.
+      const rest = [append(1, commands(5, 7, 7)), append(7, commands(1, 1, 1))];
+      for (const write of rest) {
+        await rejection(() => storage.write([write]), `behind ${what}`);
+      }
     }
     const state = await this.#bench.look(storage);
     const wanted = commands(4, 1, 5);

@@ -62,6 +62,11 @@ export class FakeFileSystem implements WalFileSystem {
   onOperation: (operation: Operation) => void | Promise<void> = () => {};
   /** At most so many bytes are taken by one write. */
   maxWriteBytes: number = Infinity;
+  /**
+   * Whether what a failed sync did not write counts as written from then on,
+   * as it does on Linux: to be read, until the power goes (H44).
+   */
+  forgetsFailedSyncs = false;
   /** Bytes that all files may have together. */
   capacity: number = Infinity;
   readonly #names = new Map<string, FakeFile>();
@@ -142,7 +147,12 @@ export class FakeFileSystem implements WalFileSystem {
   async sync(handle: number): Promise<void> {
     const { file, path } = this.#get(handle);
     const count = file.unsynced.length;
-    await this.onOperation({ type: "sync", path });
+    try {
+      await this.onOperation({ type: "sync", path });
+    } catch (error) {
+      if (this.forgetsFailedSyncs) file.unsynced.splice(0, count);
+      throw error;
+    }
     for (const { position, bytes } of file.unsynced.splice(0, count)) {
       file.durable = overwrite(file.durable, position, bytes);
     }
@@ -217,6 +227,16 @@ export class FakeFileSystem implements WalFileSystem {
       if (!isLock(path)) after.put(path, file.content);
     }
     return after;
+  }
+
+  /**
+   * The process died, the machine lives, and what was not synced still is
+   * not: the disk as it is, without the locks.
+   */
+  forgetLocks(): void {
+    for (const path of [...this.#names.keys()]) {
+      if (isLock(path)) this.remove(path);
+    }
   }
 
   /** Puts a durable file in place. */

@@ -14,7 +14,7 @@ import { contents, metaAt } from "../../src/testing/storage_samples.ts";
 import { FakeFileSystem, SystemError } from "./fake_file_system.ts";
 import { DEPLOYMENT, walOn } from "./wal_bench.ts";
 
-const SEEDS = 80;
+const SEEDS = 100;
 const GENERATIONS = 6;
 
 /** Mulberry32. */
@@ -81,11 +81,9 @@ class Run {
   readonly #random: () => number;
   #disk = new FakeFileSystem();
   #model = new Model();
-  /** Form of the model after each batch since the last opening. */
-  #states: string[] = [this.#model.describe()];
-  /** The models to those forms. */
-  #models: Model[] = [clone(this.#model)];
-  /** Index of the newest state that was acknowledged. */
+  /** The model after each batch since the last opening. */
+  #states: Model[] = [clone(this.#model)];
+  /** Index of the newest of them that was acknowledged. */
   #acknowledged = 0;
   #term = 1;
   #life = 0;
@@ -120,25 +118,27 @@ class Run {
 
   /** Finds out which of the possible states the disk holds. */
   #adopt(state: string): void {
-    const index = this.#states.lastIndexOf(state);
+    const index = this.#states.findLastIndex((model) =>
+      model.describe() === state
+    );
     assert(index >= 0, `no prefix of the batches: ${state}`);
     assert(
       index >= this.#acknowledged,
       `state ${index} is older than ${this.#acknowledged}, acknowledged`,
     );
-    const model = this.#models[index];
-    assert(model !== undefined);
-    this.#model = clone(model);
-    this.#states = [state];
-    this.#models = [clone(model)];
+    this.#model = clone(this.#states[index] ?? new Model());
+    this.#states = [clone(this.#model)];
     this.#acknowledged = 0;
   }
 
   #planPowerLoss(): void {
     let left = this.#pick(120);
+    let isGone = false;
+    const isInFlush = this.#random() < 0.6;
     this.#disk.onOperation = ({ type }) => {
-      if (left-- > 0) return type.startsWith("sync") ? breathe() : undefined;
-      throw new SystemError("EIO", "The power is gone");
+      isGone ||= --left < 0 && (!isInFlush || type === "sync");
+      if (isGone) throw new SystemError("EIO", "The power is gone");
+      return type.startsWith("sync") ? breathe() : undefined;
     };
   }
 
@@ -154,8 +154,7 @@ class Run {
         : storage.write(batch, { sync });
       if (isDestroying) this.#model.groups.delete(group);
       this.#model.apply(batch);
-      this.#states.push(this.#model.describe());
-      this.#models.push(clone(this.#model));
+      this.#states.push(clone(this.#model));
       const index = this.#states.length - 1;
       const life = this.#life;
       const settled = write.then(() => {
@@ -204,11 +203,11 @@ class Run {
 
   /** All, nothing, or anything between, sector by sector. */
   #keep(style: number, count: number): number {
-    if (style < 0.2) return 0;
-    if (style < 0.4) return count;
+    if (style < 0.1) return 0;
+    if (style < 0.2) return count;
     const chance = this.#random();
-    if (chance < 0.45) return 0;
-    return chance < 0.9 ? count : this.#pick(count + 1);
+    if (chance < 0.25) return 0;
+    return chance < 0.5 ? count : this.#pick(count + 1);
   }
 
   #pick(count: number): number {

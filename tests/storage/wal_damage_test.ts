@@ -7,7 +7,11 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RaftError } from "../../src/errors.ts";
 import type { GroupWrite } from "../../src/storage.ts";
-import { append, command } from "../../src/testing/storage_samples.ts";
+import {
+  append,
+  command,
+  createGroup,
+} from "../../src/testing/storage_samples.ts";
 import { FakeFileSystem } from "./fake_file_system.ts";
 import {
   activeSegment,
@@ -228,6 +232,25 @@ function isEqual(left: Uint8Array, right: Uint8Array): boolean {
   return Buffer.compare(left, right) === 0;
 }
 
+/** Two logs of one identity whose frames differ in nothing but bytes. */
+async function twins(): Promise<{
+  readonly one: FakeFileSystem;
+  readonly other: FakeFileSystem;
+  /** Where their frames begin: creation, entry 1, entry 2, the end. */
+  readonly bounds: readonly number[];
+}> {
+  const [one, other] = [new FakeFileSystem(), new FakeFileSystem()];
+  for (const [i, disk] of [one, other].entries()) {
+    const storage = walOn(disk);
+    await storage.open({ deployment: DEPLOYMENT });
+    await storage.write([createGroup(1, 1 + i)]);
+    await storage.write([append(1, [command(1 + i, 1)])]);
+    await storage.write([append(1, [command(1 + i, 2)])]);
+    await storage.close();
+  }
+  return { one, other, bounds: frameBounds(one.get(segmentFile(1))) };
+}
+
 describe("a log with a file missing or foreign", () => {
   it("is refused for every file that held something (H49)", async () => {
     const run = await recordRun(new FakeFileSystem(), recordedBatches());
@@ -263,6 +286,37 @@ describe("a log with a file missing or foreign", () => {
     const error = await assertRejects(() => inspect(mixed), RaftError);
     assertEquals(error.code, "identityMismatch");
     assertEquals(error.file, one);
+  });
+
+  it("refuses a frame of its own place that followed other frames (H61)", async () => {
+    const { one, other, bounds } = await twins();
+    const [, from = 0, to = 0] = bounds;
+    const path = segmentFile(1);
+    const mixed = one.get(path).slice();
+    mixed.set(other.get(path).subarray(from, to), from);
+    const error = await assertRejects(
+      () => inspect(withFile(one, path, mixed)),
+      RaftError,
+    );
+    assertEquals(error.code, "corrupt");
+    assertEquals(error.offset, from);
+  });
+
+  it("does not read a sound record in the place of another one (H61)", async () => {
+    const { one, other, bounds } = await twins();
+    const path = segmentFile(1);
+    const disk = one.kill();
+    const storage = walOn(disk);
+    await storage.open({ deployment: DEPLOYMENT });
+    const [, from = 0, to = 0] = bounds;
+    disk.get(path).set(other.get(path).subarray(from, to), from);
+    const error = await assertRejects(
+      () => storage.read({ group: 1, from: 1, through: 1, maxBytes: 1 }),
+      RaftError,
+    );
+    assertEquals(error.code, "corrupt");
+    assertEquals(error.file, path);
+    await storage.close();
   });
 
   it("finishes a log whose making was cut short, at every step (H51)", async () => {

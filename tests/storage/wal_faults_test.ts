@@ -241,6 +241,28 @@ describe("a failing disk", () => {
   });
 });
 
+describe("a process that was killed", () => {
+  it("before a flush ended leaves what opening makes durable before it tells of it (H45)", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1)]);
+    // The write reaches the page cache, and the process dies in the flush.
+    disk.onOperation = ({ type }) =>
+      type === "sync" ? new Promise<void>(() => {}) : undefined;
+    ignore(storage.write([append(1, commands(1, 1, 3))]));
+    await breathe();
+    disk.onOperation = () => {};
+    disk.forgetLocks();
+    const again = walOn(disk);
+    const { groups } = await again.open({ deployment: DEPLOYMENT });
+    assertEquals(groups[0]?.lastIndex, 3);
+    const after = disk.crash({ keepBytes: () => 0, keepNames: () => 0 });
+    const { opened } = await inspect(after);
+    assertEquals(opened.groups[0]?.lastIndex, 3);
+    await again.close();
+  });
+});
+
 describe("a full disk", () => {
   it("while a segment is prepared does no harm until the segment is needed (H56)", async () => {
     const disk = new FakeFileSystem();

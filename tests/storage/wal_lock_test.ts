@@ -182,6 +182,26 @@ describe("the lock of a data directory", () => {
     }
   });
 
+  it("is not taken by one who was too slow to see it change hands", async () => {
+    const disk = new FakeFileSystem();
+    await close(await Promise.allSettled([openFake(disk)]));
+    // While this one makes up its mind, others take lock 2, leave it, take
+    // lock 3, and clear away what is older: now 2 can be had once more.
+    const held = [process.ppid, "?", "token", "fake", DIRECTORY, "end"];
+    disk.onOperation = ({ type }) => {
+      if (type !== "link") return;
+      disk.onOperation = () => {};
+      disk.remove(`${DIRECTORY}/lock-1`);
+      const text = new TextEncoder().encode(held.join("\n"));
+      disk.put(`${DIRECTORY}/lock-3`, text);
+    };
+    const error = await assertRejects(() => openFake(disk), RaftError);
+    assertEquals(error.code, "locked");
+    assert(error.message.includes(`process ${process.ppid} `), error.message);
+    const locks = disk.list(DIRECTORY).filter((name) => /^lock/.test(name));
+    assertEquals(locks, ["lock-3"]);
+  });
+
   it("is given back when opening fails, and can be had again by the same storage", async () => {
     const disk = new FakeFileSystem();
     await close(await Promise.allSettled([openFake(disk)]));
