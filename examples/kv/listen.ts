@@ -49,6 +49,8 @@ export interface HttpServer {
 const KEEP_ALIVE_MS = 75_000;
 /** How often a closing server looks for connections that fell idle. */
 const SWEEP_MS = 20;
+/** What would end the host of a URL early. */
+const NO_PART_OF_A_HOST = /[/?#\\]/;
 
 /**
  * Starts to listen.
@@ -73,7 +75,7 @@ async function listenDeno(
       hostname: where.host,
       port: where.port,
       onListen: ignore,
-    }, (request) => fetch(request));
+    }, (request) => hasPlainHost(request) ? fetch(request) : badHost());
     return {
       address: { host: where.host, port: server.addr.port },
       close: (graceMs) => withGrace(server.shutdown(), graceMs),
@@ -81,6 +83,23 @@ async function listenDeno(
   } catch (error) {
     throw cannotListen(where, error);
   }
+}
+
+/**
+ * Deno puts this header in front of the path as it came: with a slash in it,
+ * a client would ask for another path than a proxy on the way has seen.
+ */
+function hasPlainHost(request: Request): boolean {
+  const host = request.headers.get("host");
+  return host === null || !NO_PART_OF_A_HOST.test(host);
+}
+
+function badHost(): Response {
+  return errorResponse(
+    400,
+    "badRequest",
+    "Cannot read the Host header: it has more than a host and a port",
+  );
 }
 
 function listenNode(

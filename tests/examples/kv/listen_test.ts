@@ -1,4 +1,5 @@
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertRejects,
@@ -79,6 +80,15 @@ describe("an HTTP server of this runtime", () => {
       assertStringIncludes(answer, `{"key":${JSON.stringify(key)},"bytes":0}`);
     });
   }
+
+  it("takes no part of the path from the Host header", async () => {
+    for (const host of ["x/kv/b?", "x/kv/b#", "x\\kv\\b?", "/kv/b?"]) {
+      const answer = await raw(
+        `GET /kv/a HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+      );
+      assert(!answer.includes(`"key":"b"`), `${host}: ${answer}`);
+    }
+  });
 
   it("answers HEAD with the length it was given, and without a body", async () => {
     const answer = await raw(`HEAD /kv/a HTTP/1.1\r\n${head}\r\n`);
