@@ -51,10 +51,19 @@ interface Candidate extends ScanTarget {
   readonly isHeaderWhole: boolean;
 }
 
+/** A stretch of a file. */
+interface Stretch {
+  readonly path: string;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Where the frames of the log end. */
 interface LogEnd {
   readonly at: Candidate;
   readonly scan: SegmentScan;
+  /** The last frame, perhaps in the segment before; empty for a new log. */
+  readonly last: Stretch;
   /** Numbers of the segments behind. */
   readonly behind: readonly number[];
 }
@@ -99,8 +108,13 @@ async function recoverFiles(
   await repairTail(end.at, { from: end.scan.end, dirtyEnd, repairs });
   if (spare !== undefined) await repairSpare(spare, repairs);
   // A killed process may have left what no flush has covered yet (H45, H51).
+  await rewrite(place, end.last);
   await place.fileSystem.sync(end.at.file);
   await place.fileSystem.syncDirectory(place.directory);
+  for (const { file } of files) {
+    const isKept = file === end.at.file || file === spare?.file;
+    if (!isKept) place.fileSystem.close(file);
+  }
   return {
     groups,
     active: toSegment(end.at, end.scan.end),
@@ -119,6 +133,7 @@ async function findEnd(
   },
 ): Promise<LogEnd> {
   let chain = CHAIN_START;
+  let last: Stretch = { path: "", from: 0, to: 0 };
   for (let i = 0; i <= sequences.length; i++) {
     const sequence = sequences[i];
     if (sequence !== i + 1) throw missing(place, i + 1);
@@ -126,7 +141,10 @@ async function findEnd(
     const behind = sequences.slice(i + 1);
     await requireHeader(at);
     const scan = await scanSegment(at, chain, into.groups);
-    if (!scan.isSealed) return { at, scan, behind };
+    if (scan.last < scan.end) {
+      last = { path: at.path, from: scan.last, to: scan.end };
+    }
+    if (!scan.isSealed) return { at, scan, last, behind };
     chain = scan.chain;
   }
   throw missing(place, sequences.length + 1);
@@ -244,6 +262,28 @@ async function judgeRemains(
     at,
     `the frame there is damaged, though "${spare.path}" has one at ${ahead.frameAt}`,
   );
+}
+
+/**
+ * Makes the last frame durable, the one that no flush may have covered. To
+ * flush its file is not enough: after a flush that failed the system may take
+ * pages for written that are not (H44), so it gets them anew.
+ */
+async function rewrite(place: LogPlace, frame: Stretch): Promise<void> {
+  const { fileSystem } = place;
+  if (frame.from === frame.to) return;
+  const file = fileSystem.open(frame.path, "update");
+  try {
+    const chunk = new Uint8Array(Math.min(1 << 20, frame.to - frame.from));
+    for (let at = frame.from; at < frame.to; at += chunk.length) {
+      const bytes = chunk.subarray(0, frame.to - at);
+      const length = await readFully(fileSystem, file, bytes, at);
+      writeFully(fileSystem, file, bytes.subarray(0, length), at);
+    }
+    await fileSystem.sync(file);
+  } finally {
+    fileSystem.close(file);
+  }
 }
 
 /** Wipes an unfinished write for good, so that nothing of it rises (H47). */

@@ -46,6 +46,8 @@ export const CHAIN_START: FrameChain = { sequence: 0, checksum: 0, type: 0 };
 /** How far the frames of a segment go. */
 export interface SegmentScan {
   readonly chain: FrameChain;
+  /** Where the last frame begins; `end` if there is none. */
+  readonly last: number;
   /** Behind the last frame. */
   readonly end: number;
   readonly isSealed: boolean;
@@ -99,15 +101,17 @@ export async function scanSegment(
 ): Promise<SegmentScan> {
   const window = new Window(target);
   let chain = before;
-  let end = target.headerBytes;
+  let last = target.headerBytes;
+  let end = last;
   for (;;) {
     const head = await loadFrame(target, window, { chain, offset: end });
-    if (head === undefined) return { chain, end, isSealed: false };
+    if (head === undefined) return { chain, last, end, isSealed: false };
     applyFrame(target, window, { head, offset: end, groups });
     const { sequence, type } = head;
     chain = { sequence, checksum: head.checksum, type };
+    last = end;
     end += FRAME_HEADER_BYTES + head.bodyBytes;
-    if (type === FRAME.sealed) return { chain, end, isSealed: true };
+    if (type === FRAME.sealed) return { chain, last, end, isSealed: true };
   }
 }
 
