@@ -99,7 +99,9 @@ export function handleLoaded(
   if (progress === undefined || progress.loadId !== load.id) return;
   progress.loadId = 0;
   if (raft.role !== "leader" || progress.paused) return;
-  if (progress.nextIndex === load.from && !progress.inflights.full) {
+  const isWanted = progress.nextIndex === load.from &&
+    !wasCompacted(raft, load) && !progress.inflights.full;
+  if (isWanted) {
     raft.log.assertOwn(load, entries);
     let bytes = 0;
     for (const entry of entries) bytes += entryBytes(entry);
@@ -115,8 +117,18 @@ export function handleLoadFailed(raft: Raft, load: Load): void {
     const progress = raft.tracker.progress.get(load.purpose);
     if (progress?.loadId !== load.id) return;
     progress.loadId = 0;
+    if (wasCompacted(raft, load)) {
+      // Not damaged, but gone: the follower needs a snapshot.
+      maybeSendAppend(raft, load.purpose, "withEntries");
+      return;
+    }
   }
   if (raft.role === "leader") raft.becomeFollower(raft.term, null);
+}
+
+/** Whether the log has lost what a load asked for since. */
+function wasCompacted(raft: Raft, load: Load): boolean {
+  return load.from < raft.log.firstIndex;
 }
 
 /** Tells a member that its log lies before ours: it needs the state. */
