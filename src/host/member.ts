@@ -17,6 +17,7 @@ import type { GroupEvent, GroupStatus, StopReason } from "../status.ts";
 import type { PeerState } from "../transport.ts";
 import { Announcer } from "./announcer.ts";
 import { Applier } from "./applier.ts";
+import { CommitNotices } from "./commit_notices.ts";
 import { Drain } from "./drain.ts";
 import { Durability } from "./durability.ts";
 import { Freshness } from "./freshness.ts";
@@ -66,6 +67,7 @@ export class Member<C, R, Q, A> implements Participant {
   readonly #freshness: Freshness = new Freshness();
   readonly #announcer: Announcer;
   readonly #applier: Applier<R>;
+  readonly #notices: CommitNotices;
   readonly #durability: Durability;
   readonly #proposals: Proposals<R>;
   readonly #reads: Reads<Q, A>;
@@ -94,6 +96,11 @@ export class Member<C, R, Q, A> implements Participant {
       pipeline: services.pipeline,
       send: (message) => this.#send(message),
       wake: () => services.wake(this),
+    });
+    this.#notices = new CommitNotices({
+      clock: services.clock,
+      send: (message) => this.#send(message),
+      inTurn: (work) => this.#inTurn(work),
     });
     this.#applier = new Applier({
       runner,
@@ -249,6 +256,7 @@ export class Member<C, R, Q, A> implements Participant {
     if (message.type === "installSnapshot") return "unsupported";
     const core = this.#core;
     core.step(message);
+    this.#notices.stepped(message, core.lastIndex);
     if (message.from === core.leader && message.term === core.term) {
       this.#freshness.heard(message, core.appliedIndex, now);
     }
@@ -325,7 +333,9 @@ export class Member<C, R, Q, A> implements Participant {
   // What a turn consists of.
 
   #carryOut(ready: Ready): void {
-    for (const message of ready.messages) this.#send(message);
+    for (const message of ready.messages) {
+      if (!this.#notices.hold(message)) this.#send(message);
+    }
     this.#durability.take(ready);
     this.#applier.push(ready.committedEntries);
     for (const state of ready.readStates) this.#reads.confirm(state);
@@ -458,6 +468,7 @@ export class Member<C, R, Q, A> implements Participant {
 
   #finish(reason: StopReason): void {
     this.#announcer.stop(reason);
+    this.#notices.stop();
     const [code, message] = this.#stopError();
     this.#proposals.stop(code, message);
     this.#reads.stop(code, message);
