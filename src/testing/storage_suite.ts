@@ -154,9 +154,8 @@ const SNAPSHOTS: CaseTable<SnapshotCases> = [
 /**
  * The cases of the contract in `src/storage.ts`, for a storage of yours.
  *
- * @example Register them with a test runner
+ * @example Run them all
  * ```ts
- * import { test } from "node:test";
  * import { storageCases } from "@balsa/raft/testing";
  * import { MemoryStorage } from "@balsa/raft/storage/memory";
  *
@@ -183,7 +182,8 @@ const SNAPSHOTS: CaseTable<SnapshotCases> = [
  *     };
  *   },
  * });
- * for (const { name, run } of cases) test(name, run);
+ * // With a test runner: for (const { name, run } of cases) test(name, run);
+ * for (const { run } of cases) await run();
  * ```
  */
 export function storageCases(options: StorageSuiteOptions): StorageCase[] {
