@@ -231,14 +231,16 @@ export class RaftHost implements AsyncDisposable {
     if (this.#stopping !== null) {
       throw new RaftError("stopped", "Cannot start a group: the host stopped");
     }
-    const random = options.random ?? entropicRandom();
     const core = new RawNode({
       id: settings.node,
       config: settings.core,
       restored: { ...stored, appliedIndex: runner.appliedIndex },
-      random,
+      random: options.random ?? entropicRandom(),
     });
     const services = this.#engine;
+    // Never the caller's generator: one that repeats itself in the next life
+    // would name its requests as in this one (H96).
+    const random = entropicRandom();
     const member = new Member({ services, settings, core, runner, random });
     this.#engine.add(member);
     // Its entries would be kept alive for as long as the host.
