@@ -111,8 +111,9 @@ export class Applier {
   /** Applies entries at once. */
   applyAll(core: RawNode, entries: readonly Entry[]): void {
     if (entries.length === 0) return;
+    let last = this.#appliedIndex;
     for (const entry of entries) {
-      this.#world.machineChecks.applying(this.#member, entry);
+      this.#world.machineChecks.applying(this.#member, entry, last++);
       if (entry.type === "confChange") core.applyConfChange(entry.change);
     }
     this.#applyCommands(entries);

@@ -21,9 +21,15 @@ export class MachineChecks {
     this.#committed = committed;
   }
 
-  /** A member applies an entry. */
-  applying(member: MemberView, entry: Entry): void {
+  /** A member applies an entry, after those through `appliedIndex`. */
+  applying(member: MemberView, entry: Entry, appliedIndex: LogIndex): void {
     const { index, term } = entry;
+    if (index !== appliedIndex + 1) {
+      fail(
+        "stateMachineSafety",
+        `Member ${member.id} applies ${index} after ${appliedIndex}`,
+      );
+    }
     const { durable } = member.disk;
     if (index > this.#committed.lastIndex) {
       fail(
