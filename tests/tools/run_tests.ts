@@ -159,7 +159,7 @@ async function programFor(
         command: Deno.execPath(),
         args: [
           // Types are the business of the task check.
-          ...["test", "-A", "--no-check", "--config", config],
+          ...["test", "-A", "--no-check", "--parallel", "--config", config],
           ...["--sanitize-ops", "--sanitize-resources", ...files],
         ],
       };
@@ -169,6 +169,7 @@ async function programFor(
         args: [
           ...["--enable-source-maps", "--test", "--test-reporter=spec"],
           `--test-timeout=${testPatienceMs}`,
+          `--test-concurrency=${navigator.hardwareConcurrency}`,
           ...bundled,
         ],
         env,
