@@ -34,11 +34,15 @@ function alone(http: number, raft: number, data = "alone"): string[] {
   ];
 }
 
+/** Exactly once: its outcome is known even if a leader dies under it. */
 async function put(url: string, body: string): Promise<number> {
-  const response = await fetch(url, { method: "PUT", body });
+  const headers = { "idempotency-key": `process-test/${++lastSequence}` };
+  const response = await fetch(url, { method: "PUT", body, headers });
   await response.arrayBuffer();
   return response.status;
 }
+
+let lastSequence = 0;
 
 async function get(url: string): Promise<string> {
   return await (await fetch(url)).text();
