@@ -25,6 +25,8 @@ import { WritePipeline } from "./write_pipeline.ts";
 
 /** Milliseconds after which a turn leaves further slices to the next. */
 const APPLY_BUDGET_MS = 5;
+/** Addresses whose last state is remembered. */
+const MAX_PEERS = 4_096;
 
 /** What an engine is made of. */
 export interface HostEngineOptions {
@@ -170,6 +172,7 @@ export class HostEngine implements HostServices, TransportHandler {
 
   peerState(address: string, state: PeerState): void {
     const before = this.#peerStates.get(address);
+    this.#forgetOldest(address);
     this.#peerStates.set(address, state);
     if (before !== undefined && describePeer(before) === describePeer(state)) {
       return;
@@ -305,6 +308,17 @@ export class HostEngine implements HostServices, TransportHandler {
       work();
     } catch (error) {
       member.fail(error);
+    }
+  }
+
+  /** Strangers may claim any number of addresses (H126). */
+  #forgetOldest(comer: string): void {
+    if (this.#peerStates.size < MAX_PEERS || this.#peerStates.has(comer)) {
+      return;
+    }
+    for (const address of this.#peerStates.keys()) {
+      this.#peerStates.delete(address);
+      return;
     }
   }
 
