@@ -176,10 +176,11 @@ export class RaftLog {
   /** Raises the commit index. @returns Whether it moved. */
   commitTo(index: LogIndex): boolean {
     if (index <= this.commitIndex) return false;
-    assertInvariant(
-      index <= this.lastIndex,
-      `commit index ${index} beyond the last entry ${this.lastIndex}`,
-    );
+    if (index > this.lastIndex) {
+      throw new InvariantError(
+        `commit index ${index} beyond the last entry ${this.lastIndex}`,
+      );
+    }
     this.commitIndex = index;
     return true;
   }
@@ -343,10 +344,11 @@ export class RaftLog {
 
   /** Everything up to `index` was applied. */
   applied(index: LogIndex): void {
-    assertInvariant(
-      index <= this.applyingIndex,
-      `applied ${index} beyond what was handed out ${this.applyingIndex}`,
-    );
+    if (index > this.applyingIndex) {
+      throw new InvariantError(
+        `applied ${index} beyond what was handed out ${this.applyingIndex}`,
+      );
+    }
     if (index <= this.appliedIndex) return;
     this.appliedIndex = index;
     while ((this.#applying[0]?.lastIndex ?? Infinity) <= index) {

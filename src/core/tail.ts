@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertInvariant } from "./invariant.ts";
+import { InvariantError } from "./invariant.ts";
 import { type Entry, entryBytes, type LogIndex } from "./types.ts";
 
 /** Dead slots at the front before the array is shortened. */
@@ -55,10 +55,12 @@ export class Tail {
 
   /** Adds the entry behind the last. */
   push(entry: Entry): void {
-    assertInvariant(
-      entry.index === this.lastIndex + 1,
-      `entry ${entry.index} appended behind ${this.lastIndex}`,
-    );
+    // Spelled out where it is hot: the text is made only when it is needed.
+    if (entry.index !== this.lastIndex + 1) {
+      throw new InvariantError(
+        `entry ${entry.index} appended behind ${this.lastIndex}`,
+      );
+    }
     this.#slots.push(entry);
     this.#bytes += entryBytes(entry);
   }
@@ -87,7 +89,9 @@ export class Tail {
     const stop = through - this.firstIndex + this.#head + 1;
     for (; end < stop; end++) {
       const entry = this.#slots[end];
-      assertInvariant(entry !== undefined, `entry ${from} is not in the tail`);
+      if (entry === undefined) {
+        throw new InvariantError(`entry ${from} is not in the tail`);
+      }
       const size = entryBytes(entry);
       if (end > start && bytes + size > maxBytes) break;
       bytes += size;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertInvariant } from "./invariant.ts";
+import { assertInvariant, InvariantError } from "./invariant.ts";
 import type { EntryId, LogIndex, Term, TermRun } from "./types.ts";
 
 /**
@@ -41,7 +41,9 @@ export class TermRuns {
   append(index: LogIndex, term: Term): void {
     assertInvariant(index === this.lastIndex + 1, "term runs: gap");
     const last = this.lastTerm;
-    assertInvariant(term >= last, `term ${term} after ${last} at ${index}`);
+    if (term < last) {
+      throw new InvariantError(`term ${term} after ${last} at ${index}`);
+    }
     if (this.#runs.length === 0 || term > last) {
       this.#runs.push({ term, firstIndex: index });
     }
