@@ -12,7 +12,12 @@ interface Peer {
   readonly address: string;
   /** When its last message came, in the clock's milliseconds. */
   lastContactAt: number | null;
+  /** The highest ticket of a proposal it passed on; 0 for none. */
+  lastTicket: number;
 }
+
+/** Tickets so far below the last one are another life's (H96). */
+const TICKETS_OF_A_LIFE = 2 ** 30;
 
 /** The members of a group by the configuration in force. */
 export class Peers {
@@ -32,6 +37,7 @@ export class Peers {
       conf.addresses.map(({ id, address }) => [id, {
         address,
         lastContactAt: before.get(id)?.lastContactAt ?? null,
+        lastTicket: before.get(id)?.lastTicket ?? 0,
       }]),
     );
   }
@@ -66,6 +72,20 @@ export class Peers {
     if (peer === undefined) return "unknownSender";
     if (peer.address !== address) return "wrongAddress";
     peer.lastContactAt = now;
-    return null;
+    if (message.type !== "propose" || message.ticket === 0) return null;
+    return isRepeat(peer, message.ticket) ? "repeated" : null;
   }
+}
+
+/**
+ * Whether a proposal came before: a transport may deliver twice, and what the
+ * first copy was told, that nothing was appended, must stay true (H102, H104).
+ * One that was overtaken looks the same; its sender never learns what became
+ * of it, which is the safe way to be wrong.
+ */
+function isRepeat(peer: Peer, ticket: number): boolean {
+  const ahead = ticket - peer.lastTicket;
+  if (ahead <= 0 && ahead > -TICKETS_OF_A_LIFE) return true;
+  peer.lastTicket = ticket;
+  return false;
 }
