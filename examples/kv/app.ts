@@ -21,6 +21,7 @@ import type {
   KvResult,
 } from "@balsa/raft/machines/kv";
 import { type Context, Hono } from "hono";
+import { type BodyLimits, BodyReader } from "./body.ts";
 import type { FetchHandler, RequestEnv } from "./listen.ts";
 import { Metrics } from "./metrics.ts";
 import {
@@ -28,10 +29,10 @@ import {
   failureResponse,
   jsonResponse,
   Problem,
+  RETRY_AFTER_SECONDS,
   textResponse,
 } from "./replies.ts";
 import {
-  bodyOf,
   conditionOf,
   consistencyOf,
   forwardOf,
@@ -50,7 +51,7 @@ import {
 export type KvGroup = RaftGroup<KvCommand, KvResult, KvQuery, KvAnswer>;
 
 /** Settings of {@linkcode KvApp}. */
-export interface KvAppOptions {
+export interface KvAppOptions extends BodyLimits {
   /** How long a request waits for a leader and a quorum, in milliseconds. */
   readonly timeoutMs: number;
 }
@@ -70,12 +71,14 @@ export class KvApp {
   readonly fetch: FetchHandler;
   readonly #timeoutMs: number;
   readonly #metrics = new Metrics();
+  readonly #bodies: BodyReader;
   #group: KvGroup | undefined;
   #draining = false;
 
   /** Makes the routes. */
   constructor(options: KvAppOptions) {
     this.#timeoutMs = options.timeoutMs;
+    this.#bodies = new BodyReader(options);
     const app = new Hono<{ Bindings: RequestEnv }>({
       // The path as it was sent: keys are decoded here, once and strictly.
       getPath: (request, options) =>
@@ -230,7 +233,7 @@ export class KvApp {
       headerOf(request, env, "if-none-match"),
     );
     const propose = async () => {
-      const value = await bodyOf(request, env);
+      const value = await this.#bodies.read(request, env);
       refuseImpossible(expect);
       return await this.#write(
         { type: "put", key, value, expect },
@@ -345,7 +348,7 @@ export class KvApp {
   #attached(): KvGroup {
     if (this.#group !== undefined) return this.#group;
     throw new Problem(503, "starting", "Cannot serve: the member starts", {
-      "retry-after": "1",
+      "retry-after": RETRY_AFTER_SECONDS,
     });
   }
 }

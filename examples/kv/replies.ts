@@ -37,8 +37,8 @@ export class Problem extends Error {
 const JSON_TYPE = "application/json";
 const encoder = new TextEncoder();
 
-/** After how long a client may try again when nobody leads. */
-const RETRY_AFTER_SECONDS = "1";
+/** `Retry-After` of what may pass: no leader, a start, too much at once. */
+export const RETRY_AFTER_SECONDS = "1";
 
 /** Statuses of library errors; the others are 503: wait and try again. */
 const STATUS: Readonly<Partial<Record<RaftErrorCode, number>>> = {

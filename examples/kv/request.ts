@@ -1,6 +1,6 @@
 /**
- * Requests taken apart: target, key, query, conditions, body. Everything a
- * client can get wrong is found here.
+ * The heads of requests taken apart: target, key, query, conditions. What a
+ * client can get wrong in them is found here.
  *
  * @module
  */
@@ -9,10 +9,9 @@ import {
   type KvExpectation,
   MAX_KEY_BYTES,
   MAX_LIST_LIMIT,
-  MAX_VALUE_BYTES,
 } from "@balsa/raft/machines/kv";
 import { Problem } from "./replies.ts";
-import type { IncomingRequest, RequestEnv } from "./listen.ts";
+import type { RequestEnv } from "./listen.ts";
 
 /** Who repeats a write, and which one it is. */
 export interface IdempotencyKey {
@@ -26,7 +25,6 @@ const REVISION_TAG = /^"(0|[1-9]\d{0,14})"$/;
 const IDEMPOTENCY_KEY = /^([\x21-\x2e\x30-\x7e]{1,128})\/(\d{1,15})$/;
 const LIMIT = /^\d{1,9}$/;
 const NO_QUERY: ReadonlyMap<string, string> = new Map();
-const NO_BYTES = new Uint8Array(0);
 const encoder = new TextEncoder();
 
 /**
@@ -237,89 +235,6 @@ export function idempotencyKeyOf(
   );
 }
 
-/**
- * The body, of at most {@linkcode MAX_VALUE_BYTES}; more is not read.
- *
- * @throws {Problem} 413 beyond the limit, 400 if the body breaks off.
- */
-export function bodyOf(
-  request: Request,
-  env?: RequestEnv,
-): Promise<Uint8Array> {
-  const length = headerOf(request, env, "content-length");
-  if (length !== undefined && Number(length) > MAX_VALUE_BYTES) {
-    throw tooLarge();
-  }
-  const incoming = env?.incoming;
-  if (incoming !== undefined) return readIncoming(incoming);
-  return length === undefined ? readStream(request) : readWhole(request);
-}
-
-async function readWhole(request: Request): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await request.arrayBuffer());
-  } catch (error) {
-    throw brokenBody(error);
-  }
-}
-
-async function readStream(request: Request): Promise<Uint8Array> {
-  if (request.body === null) return NO_BYTES;
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  const reader = request.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read().catch((error: unknown) => {
-      throw brokenBody(error);
-    });
-    if (done) return joinChunks(chunks, bytes);
-    bytes += value.length;
-    if (bytes > MAX_VALUE_BYTES) {
-      // Not awaited: the answer must not wait for what the client still sends.
-      reader.cancel().catch(() => {});
-      throw tooLarge();
-    }
-    chunks.push(value);
-  }
-}
-
-function readIncoming(incoming: IncomingRequest): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    incoming.on("data", (chunk: Uint8Array) => {
-      bytes += chunk.length;
-      if (bytes <= MAX_VALUE_BYTES) {
-        chunks.push(chunk);
-        return;
-      }
-      incoming.removeAllListeners("data");
-      incoming.pause();
-      reject(tooLarge());
-    });
-    incoming.on("end", () => resolve(joinChunks(chunks, bytes)));
-    incoming.on("error", (error) => reject(brokenBody(error)));
-    incoming.on("close", () => {
-      if (!incoming.complete) reject(brokenBody("the connection closed"));
-    });
-  });
-}
-
-function joinChunks(
-  chunks: readonly Uint8Array[],
-  bytes: number,
-): Uint8Array {
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only;
-  const joined = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
-}
-
 /** Percent decodes ASCII text as UTF-8, strictly. */
 function decodeComponent(raw: string, what: string): string {
   if (!/^[\x21-\x7e]*$/.test(raw)) {
@@ -341,18 +256,4 @@ function decodeComponent(raw: string, what: string): string {
 
 function badRequest(message: string, what = ""): Problem {
   return new Problem(400, what === "key" ? "badKey" : "badRequest", message);
-}
-
-function brokenBody(cause: unknown): Problem {
-  return badRequest(`Cannot read the body: ${String(cause)}`);
-}
-
-function tooLarge(): Problem {
-  return new Problem(
-    413,
-    "tooLarge",
-    `Cannot take the value: it has more than ${MAX_VALUE_BYTES} bytes`,
-    // The rest of the body is not read, so the connection cannot go on.
-    { connection: "close" },
-  );
 }

@@ -14,14 +14,11 @@ import {
   type RequestEnv,
 } from "../../../examples/kv/listen.ts";
 import { failureResponse } from "../../../examples/kv/replies.ts";
-import {
-  bodyOf,
-  keyOf,
-  pathOf,
-  targetOf,
-} from "../../../examples/kv/request.ts";
+import { BodyReader } from "../../../examples/kv/body.ts";
+import { keyOf, pathOf, targetOf } from "../../../examples/kv/request.ts";
 
 const LIMIT = 1 << 20;
+const bodies = new BodyReader();
 
 /** Answers with the key, and how long the body was. */
 async function echo(request: Request, env?: RequestEnv): Promise<Response> {
@@ -30,7 +27,9 @@ async function echo(request: Request, env?: RequestEnv): Promise<Response> {
   }
   try {
     const key = keyOf(pathOf(targetOf(request, env)));
-    const body = request.method === "PUT" ? await bodyOf(request, env) : "";
+    const body = request.method === "PUT"
+      ? await bodies.read(request, env)
+      : "";
     return Response.json({ key, bytes: body.length });
   } catch (error) {
     return failureResponse(error, request.method);
