@@ -121,6 +121,11 @@ export class KvApp {
     this.#draining = true;
   }
 
+  /** Lets go of its timer; for when nothing is served any more. */
+  close(): void {
+    this.#bodies.close();
+  }
+
   /** A route that only reads and takes no parameters. */
   #route(
     app: Hono<{ Bindings: RequestEnv }>,

@@ -13,7 +13,8 @@ import { headerOf } from "./request.ts";
 export interface BodyLimits {
   /**
    * Bytes that bodies under way may hold together; one that would go beyond
-   * is refused. @default {67_108_864}
+   * is refused. An eighth is kept for those of at most 64 KiB.
+   * @default {67_108_864}
    */
   readonly bodyBudgetBytes?: number | undefined;
   /** Milliseconds within which a body must have come. @default {30_000} */
@@ -46,6 +47,10 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const WHOLE_BYTES = 4096;
 /** What a chunk may keep alive besides itself. */
 const SLACK_BYTES = 1024;
+/** What is left of the budget for small bodies when large ones fill it. */
+const SMALL_SHARE = 1 / 8;
+/** Up to this length a body is small. */
+const SMALL_BYTES = 64 << 10;
 const NO_BYTES = new Uint8Array(0);
 
 /** Reads the bodies of a server. */
@@ -56,7 +61,10 @@ export class BodyReader {
   #heldBytes = 0;
   /** Ascending by deadline: all have the same time, so by when they began. */
   readonly #waiting = new Set<Reading>();
-  /** One for all: set while somebody waits, for the first or earlier. */
+  /**
+   * One for all, set for the first that waits or earlier. It stays set when
+   * that one is done: a timer for each small body would cost more than it.
+   */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Makes a reader; its limits are for all bodies that it reads. */
@@ -86,6 +94,12 @@ export class BodyReader {
     return length <= WHOLE_BYTES
       ? this.#readWhole(request, length)
       : this.#readStream(request, length);
+  }
+
+  /** Lets go of the timer; for when nothing is served any more. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #readWhole(request: Request, length: number): Promise<Uint8Array> {
@@ -198,8 +212,11 @@ export class BodyReader {
   /** Whether a body may hold `bytes`; if not, it is given up. */
   #hold(reading: Reading, bytes: number): boolean {
     const heldBytes = this.#heldBytes - reading.heldBytes + bytes;
-    if (heldBytes > this.#budgetBytes) {
-      this.#giveUp(reading, overloaded(this.#budgetBytes));
+    const mostBytes = bytes <= SMALL_BYTES
+      ? this.#budgetBytes
+      : this.#budgetBytes * (1 - SMALL_SHARE);
+    if (heldBytes > mostBytes) {
+      this.#giveUp(reading, overloaded(mostBytes));
       return false;
     }
     this.#heldBytes = heldBytes;
@@ -219,9 +236,6 @@ export class BodyReader {
     // On Node and Bun listeners keep the reading as long as the connection.
     reading.buffer = NO_BYTES;
     reading.length = 0;
-    if (this.#waiting.size > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   readonly #sweep = (): void => {

@@ -80,6 +80,7 @@ export async function serve(
   app.drain();
   await handOver(config.id, group, io);
   await bounded(stopAll(host, server), STOP_MS);
+  app.close();
   return typeof reason === "string" ? EXIT.ok : EXIT.failed;
 }
 

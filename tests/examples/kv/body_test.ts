@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { connect, type Socket } from "node:net";
@@ -15,7 +16,7 @@ import {
   type HttpServer,
   listen,
 } from "../../../examples/kv/listen.ts";
-import { failureResponse } from "../../../examples/kv/replies.ts";
+import { failureResponse, Problem } from "../../../examples/kv/replies.ts";
 
 const MINUTE_MS = 60_000;
 /** Deno keeps a connection until the client says more, or ends it. */
@@ -79,13 +80,16 @@ function echo(bodies: BodyReader): FetchHandler {
 }
 
 describe("a request body that does not come", () => {
+  // Without a group, a PUT whose body came is answered with "starting".
+  const app = new KvApp({ timeoutMs: MINUTE_MS, bodyTimeoutMs: 30 });
   let server: HttpServer;
   before(async () => {
-    // Without a group, a PUT whose body came is answered with "starting".
-    const app = new KvApp({ timeoutMs: MINUTE_MS, bodyTimeoutMs: 30 });
     server = await listen({ host: "127.0.0.1", port: 0 }, app.fetch);
   });
-  after(() => server.close(0));
+  after(() => {
+    app.close();
+    return server.close(0);
+  });
 
   const stalled: readonly [string, number | undefined, string][] = [
     ["nothing of a small one", 3, ""],
@@ -120,7 +124,10 @@ describe("request bodies under way", () => {
   before(async () => {
     server = await listen({ host: "127.0.0.1", port: 0 }, echo(bodies));
   });
-  after(() => server.close(0));
+  after(() => {
+    bodies.close();
+    return server.close(0);
+  });
 
   async function held(isSo: (bytes: number) => boolean): Promise<void> {
     while (!isSo(bodies.heldBytes)) {
@@ -181,6 +188,7 @@ describe("request bodies under way", () => {
     const client = new SlowClient(full).head(3).send("abc");
     assertStringIncludes(await client.answer, `"code":"overloaded"`);
     await client.end();
+    none.close();
     await full.close(0);
   });
 });
@@ -188,12 +196,8 @@ describe("request bodies under way", () => {
 describe("BodyReader", () => {
   it("holds no more than it counts, however a body is cut up", async () => {
     const bodies = new BodyReader({ bodyTimeoutMs: MINUTE_MS });
-    const incoming = Object.assign(new Readable({ read() {} }), {
-      headers: {},
-      complete: true,
-    });
-    const request = new Request("http://x/kv/a", { method: "PUT" });
-    const body = bodies.read(request, { incoming });
+    const incoming = incomingRequest();
+    const body = bodies.read(PUT, { incoming });
     const sent = new Uint8Array(1_000).map((_, i) => i);
     for (let i = 0; i < sent.length; i += 1) {
       // One byte, in a buffer as large as a socket's.
@@ -208,8 +212,36 @@ describe("BodyReader", () => {
     assertEquals(new Uint8Array(received), sent);
     assertEquals(received.buffer.byteLength, sent.length);
     assertEquals(bodies.heldBytes, 0);
+    bodies.close();
+  });
+
+  it("keeps an eighth for small bodies when large ones fill the rest", async () => {
+    const bodies = new BodyReader({ bodyBudgetBytes: 80_000 });
+    const incoming = [10_000, 66_000, 60_000].map((bytes) => {
+      const request = incomingRequest();
+      request.push(new Uint8Array(bytes));
+      return request;
+    });
+    const [first, large, small] = incoming.map((request) =>
+      bodies.read(PUT, { incoming: request })
+    );
+    await assertRejects(async () => await large, Problem, "than 70000 bytes");
+    for (const request of incoming) request.push(null);
+    assertEquals((await first)?.length, 10_000);
+    assertEquals((await small)?.length, 60_000);
+    bodies.close();
   });
 });
+
+const PUT = new Request("http://x/kv/a", { method: "PUT" });
+
+/** A request on Node or Bun whose body is what the test pushes. */
+function incomingRequest() {
+  return Object.assign(new Readable({ read() {} }), {
+    headers: {},
+    complete: true,
+  });
+}
 
 /** Whether an answer has as many bytes as it announces. */
 function isWhole(answer: string): boolean {

@@ -430,6 +430,7 @@ describe("the outcome in an error", () => {
     const app = new KvApp({ timeoutMs: 1_000 });
     const request = new Request("http://x/kv/a", { method: "PUT", body: "x" });
     const response = await app.fetch(request);
+    app.close();
     assertEquals(response.status, 503);
     assertEquals(response.headers.get("retry-after"), "1");
     const { error } = await response.json();

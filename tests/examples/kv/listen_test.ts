@@ -41,7 +41,10 @@ describe("an HTTP server of this runtime", () => {
   before(async () => {
     server = await listen({ host: "127.0.0.1", port: 0 }, echo);
   });
-  after(() => server.close(0));
+  after(() => {
+    bodies.close();
+    return server.close(0);
+  });
 
   /** Sends bytes as they are, and returns the one answer. */
   function raw(...parts: (string | Uint8Array)[]): Promise<string> {

@@ -120,8 +120,10 @@ export class Trio {
 
   /** Stops members; the others go on. */
   async stop(ids: readonly number[] = [1, 2, 3]): Promise<void> {
-    for (const { id, host } of this.members) {
-      if (ids.includes(id)) await host.stop();
+    for (const { id, app, host } of this.members) {
+      if (!ids.includes(id)) continue;
+      app.close();
+      await host.stop();
     }
   }
 
