@@ -283,6 +283,7 @@ export class KvApp {
       ? await group.propose(command, { forward, timeoutMs })
       : await group.session(repeat.client).propose(command, {
         sequence: repeat.sequence,
+        forward,
         timeoutMs,
       });
     return writtenResponse(result);
@@ -298,7 +299,8 @@ export class KvApp {
     try {
       return await work();
     } catch (error) {
-      if (isRaftError(error, "notLeader")) {
+      // A redirect says that the write was not appended: it must be so.
+      if (isRaftError(error, "notLeader") && error.outcome !== "unknown") {
         refuseFollower(group.status(), target);
       }
       throw error;

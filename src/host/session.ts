@@ -31,6 +31,12 @@ export interface SessionProposeOptions extends WaitOptions {
    * process keeps count itself. @default {one more than the last}
    */
   readonly sequence?: number | undefined;
+  /**
+   * Whether a member that does not lead passes the command on. If not it
+   * rejects with `notLeader` and says who leads: propose the same sequence
+   * there. @default {true}
+   */
+  readonly forward?: boolean | undefined;
 }
 
 /** What a session needs of its member. */
@@ -61,6 +67,7 @@ export interface Session<C, R> {
    * @throws {RaftError} `timeout`, `noLeader` or `leadershipLost` if the
    * outcome was not learnt in time: propose the same sequence again.
    * `sessionExpired` if too many later commands of this client were applied.
+   * `notLeader` if another member leads and `forward` is off.
    * `invalidCommand`, `tooLarge`, `overloaded`, `stopped` as for a plain
    * proposal.
    */
@@ -92,9 +99,13 @@ export class MemberSession<C, R> implements Session<C, R> {
     // is about the last one only (H104).
     let mayBeApplied = false;
     while (true) {
-      const { signal } = options;
+      const { forward, signal } = options;
       const leftMs = Math.max(1, deadline - clock.now());
-      const attempt = { signal, timeoutMs: Math.min(leftMs, RESEND_MS) };
+      const attempt = {
+        forward,
+        signal,
+        timeoutMs: Math.min(leftMs, RESEND_MS),
+      };
       try {
         return await this.#host.propose(command, attempt, session);
       } catch (error) {

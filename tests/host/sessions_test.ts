@@ -1,5 +1,6 @@
 import { describe, it } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { RaftError } from "../../src/errors.ts";
 import { isolate, leaderAndFollower, lose, tell } from "./support/outcomes.ts";
 import { watch, withWorld } from "./support/world.ts";
 
@@ -71,6 +72,22 @@ describe("Session.propose()", () => {
       assertEquals(leader.status().lastIndex, leader.status().commitIndex + 1);
       const repeat = follower.session("client").propose("a", { sequence: 0 });
       assertEquals((await world.value(repeat)).result, 1);
+    }));
+
+  it("is passed on by nobody without forwarding: notLeader, naming the leader (U06)", () =>
+    withWorld(3, async (world) => {
+      const members = await world.group();
+      const [leader, follower] = await leaderAndFollower(world, members);
+      const options = { sequence: 7, forward: false };
+      const error = await world.error(
+        follower.session("client").propose("a", options),
+      );
+      assertEquals(tell(error), ["notLeader", "notAppended"]);
+      assertInstanceOf(error, RaftError);
+      assertEquals(error.leader, leader.node);
+      assertEquals(await world.value(leader.read(null)), []);
+      const there = leader.session("client").propose("a", options);
+      assertEquals((await world.value(there)).result, 1);
     }));
 
   it("refuses a client id that is none", () =>
