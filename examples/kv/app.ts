@@ -325,7 +325,9 @@ export class KvApp {
         role: member.role,
         match: member.matchIndex,
         state: member.state,
-        lastContactMs: member.lastContactMs,
+        lastContactMs: member.lastContactMs === null
+          ? null
+          : Math.round(member.lastContactMs),
       })),
     });
   }

@@ -87,7 +87,8 @@ export function queryOf(
         }, wanted ${known.join(", ") || "none"}`,
       );
     }
-    query.set(name, decodeComponent(rawValue.replaceAll("+", "%20"), name));
+    const value = rawValue.replaceAll("+", "%20");
+    query.set(name, decodeComponent(value, `query parameter ${name}`));
   }
   return query;
 }

@@ -91,6 +91,15 @@ describe("the HTTP contract of a member", () => {
       });
     }
 
+    it("names the parameter that is badly encoded", async () => {
+      for (const name of ["prefix", "consistency", "forward"]) {
+        assertStringIncludes(
+          (await trio.call(`/kv?${name}=%FF`)).text,
+          `Cannot read the query parameter ${name}: its percent-encoding`,
+        );
+      }
+    });
+
     it("takes the bounds of limit", async () => {
       assertEquals((await trio.call("/kv?limit=1")).status, 200);
       assertEquals((await trio.call("/kv?limit=1000")).status, 200);
@@ -314,6 +323,8 @@ describe("the HTTP contract of a member", () => {
           "state",
         ]);
         assertEquals(member.role, "voter");
+        const { lastContactMs } = member;
+        assert(lastContactMs === null || Number.isInteger(lastContactMs));
         assertEquals(member.address, `member-${member.id}:1`);
       }
       assert("id" in json && "leader" in json && "role" in json);
