@@ -38,7 +38,7 @@ interface Member {
  * Runs the cluster until a signal comes, or until no member is left.
  *
  * @returns The exit code: that of the first member that could not start, 1 if
- * all members died, else 0.
+ * all members died or one did not stop when asked, else 0.
  */
 export async function runCluster(
   config: ClusterConfig,
@@ -189,11 +189,15 @@ function startFailure({ code }: Ending): ExitCode {
   return EXIT.failed;
 }
 
-/** Stops all members; tells whether each of them ended as asked. */
+/**
+ * Stops the members that still run; tells whether each of them ended as asked.
+ * What ended earlier was reported then, and is no failure to stop.
+ */
 async function stopMembers(
-  members: readonly Member[],
+  all: readonly Member[],
   io: ProcessIo,
 ): Promise<boolean> {
+  const members = all.filter(({ child }) => isRunning(child));
   for (const { child } of members) signal(child, "SIGTERM");
   const timer = setTimeout(() => {
     io.err(`members did not stop within ${STOP_MS} ms and are killed`);
@@ -209,12 +213,16 @@ async function stopMembers(
  * reports the signal instead, however the process ended.
  */
 function signal(child: ChildProcess, name: "SIGTERM" | "SIGKILL"): void {
-  if (child.pid === undefined || child.exitCode !== null) return;
+  if (child.pid === undefined || !isRunning(child)) return;
   try {
     process.kill(child.pid, name);
   } catch {
     // It has just ended.
   }
+}
+
+function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
 }
 
 function eachLine(

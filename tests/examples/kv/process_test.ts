@@ -245,9 +245,18 @@ describe("the cluster of `deno task kv`", () => {
     assertStringIncludes(command, "serve --id 2");
     assertEquals(await put(url(1, "/kv/a"), "again"), 200);
     assertEquals(await get(url(3, "/kv/a")), "again");
-    const { err } = await cluster.signal("SIGINT");
+    const { code, err } = await cluster.signal("SIGINT");
     assertStringIncludes(err, "cluster stops: SIGINT");
+    assertEquals(code, 0, err);
     await assertGone(base);
+  });
+
+  it("ends with 1 when no member is left", async () => {
+    const { cluster, pids } = await startCluster("gone");
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    const { code, err } = await cluster.end();
+    assertStringIncludes(err, "Cannot go on: no member is left");
+    assertEquals(code, 1);
   });
 
   it("ends with 0 when nothing went wrong, and starts again with its data", async () => {
