@@ -92,7 +92,12 @@ export function copyBytes(bytes: Uint8Array): Uint8Array {
 }
 
 /** Type codes of entries on disk and wire; never renumbered. */
-export const ENTRY_CODE = { command: 1, noop: 2, confChange: 3 } as const;
+export const ENTRY_CODE = {
+  command: 1,
+  noop: 2,
+  confChange: 3,
+  omitted: 4,
+} as const;
 
 /** The bytes of an entry besides type, term and index. */
 export function entryPayload(entry: Entry): Uint8Array {
@@ -100,6 +105,7 @@ export function entryPayload(entry: Entry): Uint8Array {
     case "command":
       return entry.data;
     case "noop":
+    case "omitted":
       return NO_BYTES;
     case "confChange":
       return encodeConfChange(entry.change);
@@ -125,10 +131,13 @@ export function entryFromPayload(
     case ENTRY_CODE.command:
       return { type: "command", term, index, data: payload };
     case ENTRY_CODE.noop:
+    case ENTRY_CODE.omitted: {
+      const type = code === ENTRY_CODE.noop ? "noop" : "omitted";
       if (payload.length > 0) {
-        throw new Error("Cannot decode a noop entry: it has a payload");
+        throw new Error(`Cannot decode an entry: ${type} with a payload`);
       }
-      return { type: "noop", term, index };
+      return { type, term, index };
+    }
     case ENTRY_CODE.confChange:
       return {
         type: "confChange",
@@ -141,15 +150,17 @@ export function entryFromPayload(
   }
 }
 
-/** A membership change as bytes: `[transition, [[type, node, address?]…]]`. */
+/**
+ * A membership change as bytes: `[transition, [[type, node, text?]…]]`; the
+ * text is the incarnation of a `bind`, else the address.
+ */
 export function encodeConfChange(change: ConfChange): Uint8Array {
   return encodePlainCbor([
     change.transition,
-    change.steps.map((step) =>
-      step.address === undefined
-        ? [step.type, step.node]
-        : [step.type, step.node, step.address]
-    ),
+    change.steps.map(({ type, node, address, incarnation }) => {
+      const text = type === "bind" ? incarnation : address;
+      return text === undefined ? [type, node] : [type, node, text];
+    }),
   ]);
 }
 
@@ -169,6 +180,9 @@ export function confStateToArray(conf: ConfState): unknown[] {
     conf.autoLeave,
     conf.removed,
     conf.addresses.map(({ id, address }) => [id, address]),
+    conf.version,
+    conf.staging,
+    conf.incarnations.map(({ id, incarnation }) => [id, incarnation]),
   ];
 }
 

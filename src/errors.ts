@@ -19,9 +19,16 @@ export type RaftErrorCode =
   | "leadershipLost"
   | "timeout"
   | "changePending"
+  | "conflict"
+  | "invalidChange"
+  | "quorumAtRisk"
+  | "removedMember"
+  | "unknownMember"
   | "sessionExpired"
   // life of a member or host
   | "stopped"
+  | "removed"
+  | "replacedDisk"
   | "machineFailed"
   | "invariantBroken"
   // storage

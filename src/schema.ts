@@ -13,16 +13,21 @@ const id = z.int().min(1);
 const ids = z.array(id).max(MAX_MEMBERS);
 const address = z.string().min(1).max(512);
 
+const incarnation = z.string().min(1).max(128);
+
+const stepType = z.enum([
+  "addVoter",
+  "addLearner",
+  "addStaging",
+  "addWitness",
+  "remove",
+  "update",
+]);
+
 const confStep = z.union([
-  z.tuple([
-    z.enum(["addVoter", "addLearner", "addWitness", "remove", "update"]),
-    id,
-  ]),
-  z.tuple([
-    z.enum(["addVoter", "addLearner", "addWitness", "remove", "update"]),
-    id,
-    address,
-  ]),
+  z.tuple([stepType, id]),
+  z.tuple([stepType, id, address]),
+  z.tuple([z.literal("bind"), id, incarnation]),
 ]);
 
 const confChange = z.tuple([
@@ -30,7 +35,7 @@ const confChange = z.tuple([
   z.array(confStep).max(MAX_MEMBERS),
 ]);
 
-const confState = z.tuple([
+const confParts = [
   ids,
   ids,
   ids,
@@ -39,6 +44,17 @@ const confState = z.tuple([
   z.boolean(),
   z.array(id).max(1_000_000),
   z.array(z.tuple([id, address])).max(2 * MAX_MEMBERS),
+] as const;
+
+const confState = z.union([
+  z.tuple([
+    ...confParts,
+    z.int().min(0),
+    ids,
+    z.array(z.tuple([id, incarnation])).max(2 * MAX_MEMBERS),
+  ]),
+  // As it was written before versions, staging and incarnations existed.
+  z.tuple(confParts),
 ]);
 
 /** Checks a decoded membership change. */
@@ -46,9 +62,12 @@ export function parseConfChange(input: unknown): ConfChange {
   const [transition, steps] = confChange.parse(input);
   return {
     transition,
-    steps: steps.map(([type, node, at]) =>
-      at === undefined ? { type, node } : { type, node, address: at }
-    ),
+    steps: steps.map(([type, node, text]) => {
+      if (text === undefined) return { type, node };
+      return type === "bind"
+        ? { type, node, incarnation: text }
+        : { type, node, address: text };
+    }),
   };
 }
 
@@ -63,16 +82,25 @@ export function parseConfState(input: unknown): ConfState {
     autoLeave,
     removed,
     addresses,
+    version = 0,
+    staging = [],
+    incarnations = [],
   ] = confState.parse(input);
   return {
+    version,
     voters,
     votersOutgoing,
     learners,
     learnersNext,
+    staging,
     witnesses,
     autoLeave,
     removed,
     addresses: addresses.map(([node, at]) => ({ id: node, address: at })),
+    incarnations: incarnations.map(([node, text]) => ({
+      id: node,
+      incarnation: text,
+    })),
   };
 }
 
@@ -100,6 +128,8 @@ export const MESSAGE_TAG = {
   proposeResponse: 13,
   readIndex: 14,
   readIndexResponse: 15,
+  removed: 16,
+  quiesce: 17,
 } as const;
 
 /** Tag, group, from, to, term: how every message starts. */
@@ -113,15 +143,20 @@ export type WireMessage =
   | readonly [...Head<4>, boolean]
   | readonly [...Head<5>, number, number, number, WireEntries]
   | readonly [...Head<6>, boolean, number, number, number]
-  | readonly [...Head<7>, number, number]
-  | readonly [...Head<8>, number]
+  | readonly [...Head<7>, number, number, number]
+  | readonly [...Head<8>, number, number, number, number]
   | readonly [...Head<9>, number, number, unknown]
   | readonly [...Head<10>]
   | readonly [...Head<11>, number]
-  | readonly [...Head<12>, number, readonly Uint8Array[]]
+  | readonly [...Head<12>, number, readonly Uint8Array[], WireChange | null]
   | readonly [...Head<13>, number, number, number, number]
   | readonly [...Head<14>, number]
-  | readonly [...Head<15>, number, number];
+  | readonly [...Head<15>, number, number]
+  | readonly [...Head<16>, number, number]
+  | readonly [...Head<17>, number];
+
+/** A membership change as bytes, the version expected, whether forced. */
+export type WireChange = readonly [Uint8Array, number | null, boolean];
 
 /** Type code, term and payload of each entry, one after the other. */
 export type WireEntries = readonly (number | Uint8Array)[];
@@ -162,8 +197,18 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
     natural,
     natural,
   ]),
-  z.tuple([z.literal(7), id, id, id, natural, natural, natural]),
-  z.tuple([z.literal(8), id, id, id, natural, natural]),
+  z.tuple([z.literal(7), id, id, id, natural, natural, natural, natural]),
+  z.tuple([
+    z.literal(8),
+    id,
+    id,
+    id,
+    natural,
+    natural,
+    natural,
+    natural,
+    natural,
+  ]),
   z.tuple([z.literal(9), id, id, id, natural, natural, natural, z.unknown()]),
   z.tuple([z.literal(10), id, id, id, natural]),
   z.tuple([z.literal(11), id, id, id, natural, id]),
@@ -175,6 +220,8 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
     natural,
     natural,
     z.array(z.instanceof(Uint8Array)).max(MAX_MESSAGE_COMMANDS),
+    z.tuple([z.instanceof(Uint8Array), natural.nullable(), z.boolean()])
+      .nullable(),
   ]),
   z.tuple([
     z.literal(13),
@@ -189,6 +236,8 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   ]),
   z.tuple([z.literal(14), id, id, id, natural, natural]),
   z.tuple([z.literal(15), id, id, id, natural, natural, natural]),
+  z.tuple([z.literal(16), id, id, id, natural, z.int().min(1).max(2), natural]),
+  z.tuple([z.literal(17), id, id, id, natural, natural]),
 ];
 
 /** One check for the outermost array; each of its items gets its own. */

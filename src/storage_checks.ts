@@ -212,6 +212,7 @@ export function storedEntryBytes(entry: Entry): number {
     case "command":
       return 32 + entry.data.length;
     case "noop":
+    case "omitted":
       return 32;
     case "confChange":
       return 32 + 48 * (1 + entry.change.steps.length);

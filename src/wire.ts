@@ -30,7 +30,7 @@ export const DEFAULT_MAX_FRAME_BYTES: number = 16 << 20;
 export const MAX_HANDSHAKE_BYTES = 4_096;
 
 /** The protocol versions this code speaks. */
-export const PROTOCOL_VERSIONS = { min: 1, max: 1 } as const;
+export const PROTOCOL_VERSIONS = { min: 2, max: 2 } as const;
 
 /**
  * The byte after the length: version in the upper half, kind in the lower.

@@ -7,6 +7,8 @@
 import {
   confStateFromArray,
   confStateToArray,
+  decodeConfChange,
+  encodeConfChange,
   ENTRY_CODE,
   entryFromPayload,
   entryPayload,
@@ -15,12 +17,13 @@ import {
   MAX_MESSAGE_COMMANDS,
   MAX_MESSAGE_ENTRIES,
   MESSAGE_TAG,
+  type WireChange,
   type WireEntries,
   type WireMessage,
 } from "./schema.ts";
 import type { CborWriter } from "./cbor_writer.ts";
 import type { DropReason, Message } from "./core/message.ts";
-import type { Entry } from "./core/types.ts";
+import type { Entry, ProposedChange } from "./core/types.ts";
 import type { Envelope } from "./transport.ts";
 
 /** Codes of the reasons on the wire, 0 for none; never renumbered. */
@@ -33,6 +36,11 @@ const DROP_CODE: Readonly<Record<DropReason, number>> = {
   changePending: 6,
   forwardingDisabled: 7,
   notLeader: 8,
+  conflict: 9,
+  invalidChange: 10,
+  quorumAtRisk: 11,
+  removedMember: 12,
+  unknownMember: 13,
 };
 
 const DROP_REASONS: ReadonlyMap<number, DropReason> = new Map([
@@ -44,6 +52,11 @@ const DROP_REASONS: ReadonlyMap<number, DropReason> = new Map([
   [6, "changePending"],
   [7, "forwardingDisabled"],
   [8, "notLeader"],
+  [9, "conflict"],
+  [10, "invalidChange"],
+  [11, "quorumAtRisk"],
+  [12, "removedMember"],
+  [13, "unknownMember"],
 ]);
 
 /**
@@ -79,15 +92,17 @@ const FIELD_COUNT: Readonly<Record<Message["type"], number>> = {
   requestPreVoteResponse: 1,
   appendEntries: 4,
   appendEntriesResponse: 4,
-  heartbeat: 2,
-  heartbeatResponse: 1,
+  heartbeat: 3,
+  heartbeatResponse: 4,
   installSnapshot: 3,
   timeoutNow: 0,
   transferLeadership: 1,
-  propose: 2,
+  propose: 3,
   proposeResponse: 4,
   readIndex: 1,
   readIndexResponse: 2,
+  removed: 2,
+  quiesce: 1,
 };
 
 function writeFields(writer: CborWriter, message: Message): void {
@@ -114,9 +129,13 @@ function writeFields(writer: CborWriter, message: Message): void {
       return writer.uint(message.hintTerm);
     case "heartbeat":
       writer.uint(message.commitIndex);
-      return writer.uint(message.round);
+      writer.uint(message.round);
+      return writer.uint(message.sentAt);
     case "heartbeatResponse":
-      return writer.uint(message.round);
+      writer.uint(message.round);
+      writer.uint(message.sentAt);
+      writer.uint(message.leaseMs);
+      return writer.uint(message.priority);
     case "installSnapshot":
       writer.uint(message.snapshot.index);
       writer.uint(message.snapshot.term);
@@ -129,7 +148,7 @@ function writeFields(writer: CborWriter, message: Message): void {
       writer.uint(message.ticket);
       writer.array(message.commands.length);
       for (const command of message.commands) writer.bytes(command);
-      return;
+      return writeChange(writer, message.change);
     case "proposeResponse":
       writer.uint(message.ticket);
       writer.uint(message.dropped === null ? 0 : DROP_CODE[message.dropped]);
@@ -140,11 +159,28 @@ function writeFields(writer: CborWriter, message: Message): void {
     case "readIndexResponse":
       writer.uint(message.context);
       return writer.uint(message.index);
+    case "removed":
+      writer.uint(message.reason === "removed" ? 1 : 2);
+      return writer.uint(message.version);
+    case "quiesce":
+      return writer.uint(message.commitIndex);
     default: {
       const unreachable: never = message;
       return unreachable;
     }
   }
+}
+
+function writeChange(
+  writer: CborWriter,
+  proposed: ProposedChange | null,
+): void {
+  if (proposed === null) return writer.null();
+  writer.array(3);
+  writer.bytes(encodeConfChange(proposed.change));
+  if (proposed.expect === undefined) writer.null();
+  else writer.uint(proposed.expect);
+  writer.bool(proposed.force ?? false);
 }
 
 /** Code, term, payload of each; the index follows from `prevLogIndex`. */
@@ -174,7 +210,7 @@ type Head = Pick<Message, "from" | "to" | "term">;
 /** The array forms that {@linkcode toMessage} leaves to `toRareMessage`. */
 type RareWireMessage = Extract<
   WireMessage,
-  readonly [9 | 10 | 11 | 12 | 13 | 14 | 15, ...unknown[]]
+  readonly [9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17, ...unknown[]]
 >;
 
 function toMessage(
@@ -212,11 +248,14 @@ function toMessage(
       return { type, from, to, term, reject, index, hintIndex, hintTerm };
     }
     case 7: {
-      const [, , , , , commitIndex, round] = wire;
-      return { type: "heartbeat", from, to, term, commitIndex, round };
+      const [, , , , , commitIndex, round, sentAt] = wire;
+      return { type: "heartbeat", from, to, term, commitIndex, round, sentAt };
     }
-    case 8:
-      return { type: "heartbeatResponse", from, to, term, round: wire[5] };
+    case 8: {
+      const [, , , , , round, sentAt, leaseMs, priority] = wire;
+      const type = "heartbeatResponse";
+      return { type, from, to, term, round, sentAt, leaseMs, priority };
+    }
     default:
       return toRareMessage(wire, { from, to, term }, share);
   }
@@ -239,9 +278,10 @@ function toRareMessage(
     case 11:
       return { type: "transferLeadership", from, to, term, target: wire[5] };
     case 12: {
-      const [, , , , , ticket, list] = wire;
+      const [, , , , , ticket, list, proposed] = wire;
       const commands = share ? list : repack(list);
-      return { type: "propose", from, to, term, ticket, commands };
+      const change = proposed === null ? null : toChange(proposed);
+      return { type: "propose", from, to, term, ticket, commands, change };
     }
     case 13: {
       const [, , , , , ticket, code, index, entryTerm] = wire;
@@ -256,11 +296,22 @@ function toRareMessage(
       const [, , , , , context, index] = wire;
       return { type: "readIndexResponse", from, to, term, context, index };
     }
+    case 16: {
+      const reason = wire[5] === 1 ? "removed" : "replacedDisk";
+      return { type: "removed", from, to, term, reason, version: wire[6] };
+    }
+    case 17:
+      return { type: "quiesce", from, to, term, commitIndex: wire[5] };
     default: {
       const unreachable: never = wire;
       return unreachable;
     }
   }
+}
+
+function toChange([bytes, expect, force]: WireChange): ProposedChange {
+  const change = decodeConfChange(bytes);
+  return expect === null ? { change, force } : { change, expect, force };
 }
 
 function toEntries(

@@ -4,29 +4,34 @@ import type { ConfState, Entry } from "../src/core/types.ts";
 
 /** A joint configuration with something in every list. */
 export const CONF: ConfState = {
+  version: 7,
   voters: [1, 2, 3],
   votersOutgoing: [1, 2],
   learners: [4],
   learnersNext: [2],
+  staging: [4],
   witnesses: [3],
   autoLeave: true,
   removed: [5],
   addresses: [{ id: 1, address: "a:1" }, { id: 2, address: "b:2" }],
+  incarnations: [{ id: 1, incarnation: "0f" }],
 };
 
 /** Entries of every type, from index 8 on. */
 export const ENTRIES: readonly Entry[] = [
   { type: "noop", term: 2, index: 8 },
   { type: "command", term: 2, index: 9, data: new Uint8Array([1, 2, 3]) },
+  { type: "omitted", term: 2, index: 10 },
   {
     type: "confChange",
     term: 3,
-    index: 10,
+    index: 11,
     change: {
       transition: "auto",
       steps: [
         { type: "addVoter", node: 4, address: "d:4" },
         { type: "remove", node: 1 },
+        { type: "bind", node: 2, incarnation: "0f" },
       ],
     },
   },
@@ -74,8 +79,21 @@ export const SAMPLES: {
     hintIndex: 69_999,
     hintTerm: 2,
   },
-  heartbeat: { type: "heartbeat", ...HEAD, commitIndex: 2 ** 32, round: 9 },
-  heartbeatResponse: { type: "heartbeatResponse", ...HEAD, round: 2 ** 53 - 1 },
+  heartbeat: {
+    type: "heartbeat",
+    ...HEAD,
+    commitIndex: 2 ** 32,
+    round: 9,
+    sentAt: 1_000,
+  },
+  heartbeatResponse: {
+    type: "heartbeatResponse",
+    ...HEAD,
+    round: 2 ** 53 - 1,
+    sentAt: 1_000,
+    leaseMs: 360,
+    priority: 3,
+  },
   installSnapshot: {
     type: "installSnapshot",
     ...HEAD,
@@ -88,6 +106,11 @@ export const SAMPLES: {
     ...CLIENT,
     ticket: 12,
     commands: [new Uint8Array([7]), new Uint8Array(0)],
+    change: {
+      change: { transition: "auto", steps: [{ type: "remove", node: 3 }] },
+      expect: 7,
+      force: false,
+    },
   },
   proposeResponse: {
     type: "proposeResponse",
@@ -104,4 +127,6 @@ export const SAMPLES: {
     context: 44,
     index: 99,
   },
+  removed: { type: "removed", ...CLIENT, reason: "replacedDisk", version: 7 },
+  quiesce: { type: "quiesce", ...HEAD, commitIndex: 12 },
 };

@@ -15,6 +15,7 @@ import type {
 
 /** A configuration in the making. */
 interface Draft {
+  version: number;
   voters: Set<NodeId>;
   outgoing: Set<NodeId>;
   learners: Set<NodeId>;
@@ -134,6 +135,10 @@ function applyStep(draft: Draft, step: ConfChangeStep): void {
       remove(draft, node);
       return;
     case "update":
+    case "bind":
+      return;
+    case "addStaging":
+      addLearner(draft, node);
       return;
     default: {
       const unreachable: never = step.type;
@@ -171,6 +176,7 @@ function isMember(draft: Draft, node: NodeId): boolean {
 
 function draftOf(conf: ConfState): Draft {
   return {
+    version: conf.version,
     voters: new Set(conf.voters),
     outgoing: new Set(conf.votersOutgoing),
     learners: new Set(conf.learners),
@@ -186,16 +192,19 @@ function draftOf(conf: ConfState): Draft {
 
 function confOf(draft: Draft): ConfState {
   return {
+    version: draft.version + 1,
     voters: sorted(draft.voters),
     votersOutgoing: sorted(draft.outgoing),
     learners: sorted(draft.learners),
     learnersNext: sorted(draft.learnersNext),
+    staging: [],
     witnesses: sorted(draft.witnesses),
     autoLeave: draft.autoLeave,
     removed: sorted(draft.removed),
     addresses: [...draft.addresses]
       .map(([id, address]): MemberAddress => ({ id, address }))
       .sort((a, b) => a.id - b.id),
+    incarnations: [],
   };
 }
 

@@ -50,6 +50,33 @@ export interface CoreConfig {
    * (thesis §4.2.2).
    */
   readonly stepDownOnRemoval: boolean;
+  /**
+   * Whether a leader refuses membership changes that do not fit. Without it a
+   * change that cannot be applied is applied as none.
+   */
+  readonly validateConfChanges: boolean;
+  /**
+   * Milliseconds for which a follower ignores candidates after each contact
+   * with its leader, also over a restart, so that the leader may answer reads
+   * without asking (thesis §6.4.1); 0: no leases. Must be shorter than
+   * `electionTicks - 1` ticks as the slowest and fastest clock count them.
+   */
+  readonly leaseMs: number;
+  /** How much this member is preferred as leader; 0 like all others. */
+  readonly priority: number;
+  /** Ticks a preferred member must be fit to lead before it is handed over to. */
+  readonly priorityTicks: number;
+  /**
+   * Whether batches grow and shrink with what each follower takes, and silent
+   * followers are only probed.
+   */
+  readonly adaptiveFlow: boolean;
+  /** Whether a follower acts on the news that its leader's process is gone. */
+  readonly fastFailover: boolean;
+  /** Ticks of idleness after which a group goes to sleep; 0: never. */
+  readonly quiesceTicks: number;
+  /** Ticks a write of a leader may take before it steps aside; 0: any (H20). */
+  readonly stallTicks: number;
 }
 
 /** The defaults of {@linkcode CoreConfig}. */
@@ -69,6 +96,14 @@ export const DEFAULT_CONFIG: CoreConfig = {
   asyncStorageWrites: true,
   forwardProposals: true,
   stepDownOnRemoval: true,
+  validateConfChanges: true,
+  leaseMs: 0,
+  priority: 0,
+  priorityTicks: 40,
+  adaptiveFlow: true,
+  fastFailover: true,
+  quiesceTicks: 0,
+  stallTicks: 20,
 };
 
 const COUNTS = [
@@ -79,12 +114,17 @@ const COUNTS = [
   "maxUncommittedBytes",
   "maxEntryBytes",
   "maxPendingReads",
+  "priorityTicks",
 ] as const;
 
-const BYTES_OR_ZERO = [
+const COUNTS_OR_ZERO = [
   "maxAppendBytes",
   "maxCommittedBytes",
   "maxTailBytes",
+  "leaseMs",
+  "priority",
+  "quiesceTicks",
+  "stallTicks",
 ] as const;
 
 /**
@@ -96,7 +136,7 @@ const BYTES_OR_ZERO = [
 export function resolveConfig(overrides: Partial<CoreConfig>): CoreConfig {
   const config: CoreConfig = { ...DEFAULT_CONFIG, ...overrides };
   for (const name of COUNTS) assertAtLeast(name, config[name], 1);
-  for (const name of BYTES_OR_ZERO) assertAtLeast(name, config[name], 0);
+  for (const name of COUNTS_OR_ZERO) assertAtLeast(name, config[name], 0);
   if (config.heartbeatTicks >= config.electionTicks) {
     throw new RangeError(
       `Cannot configure the core: heartbeatTicks is ${config.heartbeatTicks}, wanted less than electionTicks ${config.electionTicks}`,

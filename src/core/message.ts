@@ -5,7 +5,14 @@
  *
  * @module
  */
-import type { Entry, LogIndex, NodeId, SnapshotMeta, Term } from "./types.ts";
+import type {
+  Entry,
+  LogIndex,
+  NodeId,
+  ProposedChange,
+  SnapshotMeta,
+  Term,
+} from "./types.ts";
 
 /** What every message says. */
 export interface MessageHeader {
@@ -16,8 +23,8 @@ export interface MessageHeader {
   /**
    * Term of the sender, save that a pre-vote carries the term its sender
    * would campaign in, and a granted answer to it echoes that. Messages of
-   * clients (`propose`, `readIndex` and their responses) carry 0: they belong
-   * to no term.
+   * clients (`propose`, `readIndex` and their responses) and `removed` carry
+   * 0: they belong to no term.
    */
   readonly term: Term;
 }
@@ -105,6 +112,11 @@ export interface Heartbeat extends MessageHeader {
    * is never used twice in a term, so a late answer confirms nothing newer.
    */
   readonly round: number;
+  /**
+   * When it was sent or earlier, in whole milliseconds of the leader's
+   * monotonic clock; 0 if the leader has none. A lease counts from here (H95).
+   */
+  readonly sentAt: number;
 }
 
 /** Answers a {@linkcode Heartbeat}. */
@@ -113,6 +125,15 @@ export interface HeartbeatResponse extends MessageHeader {
   readonly type: "heartbeatResponse";
   /** The round of the heartbeat it answers. */
   readonly round: number;
+  /** `sentAt` of the heartbeat it answers. */
+  readonly sentAt: number;
+  /**
+   * For how many milliseconds after it received that heartbeat the sender
+   * ignores candidates, by its own clock; 0: no promise.
+   */
+  readonly leaseMs: number;
+  /** How much the sender is preferred as leader; 0 by default. */
+  readonly priority: number;
 }
 
 /** Replaces the receiver's log and state (thesis §5.3). */
@@ -137,7 +158,7 @@ export interface TransferLeadership extends MessageHeader {
   readonly target: NodeId;
 }
 
-/** Commands that a member forwards to the leader. */
+/** Commands, or a membership change, that a member forwards to the leader. */
 export interface Propose extends MessageHeader {
   /** The kind of message. */
   readonly type: "propose";
@@ -145,8 +166,10 @@ export interface Propose extends MessageHeader {
    * Correlates the answer; 0 asks for none. Fresh per request of a sender.
    */
   readonly ticket: number;
-  /** The commands, to be appended all or none. */
+  /** The commands, to be appended all or none; none beside a change. */
   readonly commands: readonly Uint8Array[];
+  /** The membership change, if it is one that is proposed. */
+  readonly change: ProposedChange | null;
 }
 
 /** Why a proposal was not appended; then it never will be. */
@@ -158,6 +181,11 @@ export type DropReason =
   | "tooLarge"
   | "uncommittedLimit"
   | "changePending"
+  | "conflict"
+  | "invalidChange"
+  | "quorumAtRisk"
+  | "removedMember"
+  | "unknownMember"
   | "forwardingDisabled";
 
 /** Answers a {@linkcode Propose} as soon as the leader took or refused it. */
@@ -195,6 +223,36 @@ export interface ReadIndexResponse extends MessageHeader {
   readonly index: LogIndex;
 }
 
+/**
+ * Tells the receiver that it is not, or no longer, a member (thesis §4.2.3).
+ * Never taken back: removed ids do not return.
+ */
+export interface Removed extends MessageHeader {
+  /** The kind of message. */
+  readonly type: "removed";
+  /**
+   * `removed`: by a membership change. `replacedDisk`: its data directory is
+   * not the one that the member was bound to (H80).
+   */
+  readonly reason: RemovalReason;
+  /** Version of the configuration that says so. */
+  readonly version: number;
+}
+
+/** Why a member is none. */
+export type RemovalReason = "removed" | "replacedDisk";
+
+/**
+ * A leader with nothing to do proposes to sleep. A follower that holds just
+ * this log, all of it committed, stops its timer until it hears of something.
+ */
+export interface Quiesce extends MessageHeader {
+  /** The kind of message. */
+  readonly type: "quiesce";
+  /** The leader's commit index; also its last index. */
+  readonly commitIndex: LogIndex;
+}
+
 /** Every message of the protocol. */
 export type Message =
   | RequestVote
@@ -211,4 +269,6 @@ export type Message =
   | Propose
   | ProposeResponse
   | ReadIndex
-  | ReadIndexResponse;
+  | ReadIndexResponse
+  | Removed
+  | Quiesce;

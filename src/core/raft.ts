@@ -73,6 +73,11 @@ export class Raft {
   electionElapsed = 0;
   /** Ticks since the last heartbeat; only counted on a leader. */
   heartbeatElapsed = 0;
+  /**
+   * The last tick's reading of a monotonic clock, in whole milliseconds;
+   * never later than the present, never decreases; 0 without a clock.
+   */
+  now = 0;
   /** Drawn anew at every change of term or role (H16). */
   electionTimeout = 0;
 

@@ -143,9 +143,14 @@ export class RawNode {
     return this.#raft.committedInTerm;
   }
 
-  /** One tick passes. */
-  tick(): void {
-    tick(this.#raft);
+  /**
+   * One tick passes. Ticks must not come faster than their period: late ones
+   * are left out, never made up for (H116).
+   *
+   * @param now Milliseconds of a monotonic clock; without it no leases.
+   */
+  tick(now = 0): void {
+    tick(this.#raft, now);
   }
 
   /** Takes a message of another member. */
@@ -183,6 +188,7 @@ export class RawNode {
       term: 0,
       ticket,
       commands,
+      change: null,
     });
     return { type: "forwarded", to: leader };
   }

@@ -165,6 +165,7 @@ export function broadcastHeartbeat(raft: Raft, round: number): void {
       term: raft.term,
       commitIndex,
       round,
+      sentAt: raft.now,
     });
     progress.sentCommit = commitIndex;
   }

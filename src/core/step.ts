@@ -16,7 +16,14 @@ export type StepResult = "accepted" | "unknownPeer" | "proposalDropped";
 /** Messages that belong to a term. */
 export type TermMessage = Exclude<
   Message,
-  { type: "propose" | "proposeResponse" | "readIndex" | "readIndexResponse" }
+  {
+    type:
+      | "propose"
+      | "proposeResponse"
+      | "readIndex"
+      | "readIndexResponse"
+      | "removed";
+  }
 >;
 
 /** Takes one message. */
@@ -34,6 +41,8 @@ export function step(raft: Raft, message: Message): StepResult {
         context: message.context,
         index: message.index,
       });
+      return "accepted";
+    case "removed":
       return "accepted";
     default:
       return stepTerm(raft, message);

@@ -116,6 +116,9 @@ function handleHeartbeat(raft: Raft, message: Heartbeat): void {
     to: message.from,
     term: raft.term,
     round: message.round,
+    sentAt: message.sentAt,
+    leaseMs: raft.config.checkQuorum ? raft.config.leaseMs : 0,
+    priority: raft.config.priority,
   });
 }
 

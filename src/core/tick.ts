@@ -7,8 +7,13 @@ import { timeoutCampaign } from "./election.ts";
 import type { Raft } from "./raft.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 
-/** One tick passes. */
-export function tick(raft: Raft): void {
+/**
+ * One tick passes.
+ *
+ * @param now Milliseconds of a monotonic clock, for leases.
+ */
+export function tick(raft: Raft, now: number): void {
+  raft.now = Math.max(raft.now, Math.floor(now));
   if (raft.role === "leader") tickLeader(raft);
   else tickElection(raft);
 }

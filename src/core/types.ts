@@ -50,17 +50,39 @@ export interface ConfChangeEntry extends EntryId {
   readonly change: ConfChange;
 }
 
+/**
+ * A command whose payload a witness does not keep (thesis §11.7.2). Only in
+ * logs of witnesses and in appends to them; never applied.
+ */
+export interface OmittedEntry extends EntryId {
+  /** The kind of entry. */
+  readonly type: "omitted";
+}
+
 /** One position of the replicated log. */
-export type Entry = CommandEntry | NoopEntry | ConfChangeEntry;
+export type Entry = CommandEntry | NoopEntry | ConfChangeEntry | OmittedEntry;
 
 /** One step of a membership change. */
 export interface ConfChangeStep {
-  /** What happens to the member; `update` changes its address only. */
-  readonly type: "addVoter" | "addLearner" | "addWitness" | "remove" | "update";
+  /**
+   * What happens to the member. `addStaging`: a learner that the leader
+   * promotes once it has caught up; `update`: changes its address only;
+   * `bind`: ties it to a data directory.
+   */
+  readonly type:
+    | "addVoter"
+    | "addLearner"
+    | "addStaging"
+    | "addWitness"
+    | "remove"
+    | "update"
+    | "bind";
   /** The member. */
   readonly node: NodeId;
   /** Where the member is reached; kept when absent. */
   readonly address?: string | undefined;
+  /** Of `bind`: the data directory the member lives in (H80). */
+  readonly incarnation?: string | undefined;
 }
 
 /**
@@ -78,6 +100,28 @@ export interface ConfChange {
   readonly steps: readonly ConfChangeStep[];
 }
 
+/** On what terms a membership change is proposed; not part of the log. */
+export interface ChangeGuard {
+  /** The version of the configuration the proposer saw (H90). */
+  readonly expect?: number | undefined;
+  /** Whether to go on although no quorum of the result is known to live. */
+  readonly force?: boolean | undefined;
+}
+
+/** A membership change on its way to the log. */
+export interface ProposedChange extends ChangeGuard {
+  /** What is to change. */
+  readonly change: ConfChange;
+}
+
+/** The data directory a member lives in, minted when it was created. */
+export interface MemberIncarnation {
+  /** The member. */
+  readonly id: NodeId;
+  /** 32 hexadecimal digits; see `OpenedStorage.incarnation`. */
+  readonly incarnation: string;
+}
+
 /** Where a member is reached; an attribute, not its identity. */
 export interface MemberAddress {
   /** The member. */
@@ -92,6 +136,8 @@ export interface MemberAddress {
  * configuration (thesis §4.3).
  */
 export interface ConfState {
+  /** Changes applied since the bootstrap; equal on members that agree. */
+  readonly version: number;
   /** Members that vote; in a joint configuration those of the new half. */
   readonly voters: readonly NodeId[];
   /** Voters of the old half; empty outside a joint configuration. */
@@ -100,6 +146,8 @@ export interface ConfState {
   readonly learners: readonly NodeId[];
   /** Voters of the outgoing half that become learners on leaving the joint. */
   readonly learnersNext: readonly NodeId[];
+  /** Those learners that the leader promotes once they have caught up. */
+  readonly staging: readonly NodeId[];
   /** Those voters that keep no payload and never lead (thesis §11.7.2). */
   readonly witnesses: readonly NodeId[];
   /** Whether the leader leaves the joint configuration by itself. */
@@ -108,6 +156,8 @@ export interface ConfState {
   readonly removed: readonly NodeId[];
   /** Addresses of the members above, ascending by id. */
   readonly addresses: readonly MemberAddress[];
+  /** Those members that are tied to a data directory, ascending by id. */
+  readonly incarnations: readonly MemberIncarnation[];
 }
 
 /**
@@ -168,14 +218,17 @@ export interface AppliedConf {
 
 /** A configuration without members; the start of every other one. */
 export const EMPTY_CONF: ConfState = {
+  version: 0,
   voters: [],
   votersOutgoing: [],
   learners: [],
   learnersNext: [],
+  staging: [],
   witnesses: [],
   autoLeave: false,
   removed: [],
   addresses: [],
+  incarnations: [],
 };
 
 /** Hard state of a member that has never run. */
@@ -190,6 +243,7 @@ export function entryBytes(entry: Entry): number {
     case "command":
       return ENTRY_OVERHEAD_BYTES + entry.data.length;
     case "noop":
+    case "omitted":
       return ENTRY_OVERHEAD_BYTES;
     case "confChange":
       return ENTRY_OVERHEAD_BYTES + 48 * (1 + entry.change.steps.length);

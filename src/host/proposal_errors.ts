@@ -35,6 +35,12 @@ export function dropError(
           "overloaded",
           "the leader holds too many bytes that are not committed",
         );
+    case "conflict":
+    case "invalidChange":
+    case "quorumAtRisk":
+    case "removedMember":
+    case "unknownMember":
+      return () => notAppended(reason, "the leader refuses the change");
     case "noLeader":
     case "notLeader":
     case "transferring":

@@ -8,7 +8,7 @@ import { type Entry, entryBytes } from "../core/types.ts";
 import type { ConfChange, LogIndex, Term, TermRun } from "../core/types.ts";
 import { finish32, hashBytes, mix32 } from "./trace_hash.ts";
 
-const TYPE_CODE = { command: 1, noop: 2, confChange: 3 } as const;
+const TYPE_CODE = { command: 1, noop: 2, confChange: 3, omitted: 4 } as const;
 
 /** A digest of what an entry says, without its place. */
 export function entryDigest(entry: Entry): number {
@@ -16,7 +16,8 @@ export function entryDigest(entry: Entry): number {
     case "command":
       return mix32(TYPE_CODE.command, hashBytes(entry.data));
     case "noop":
-      return TYPE_CODE.noop;
+    case "omitted":
+      return TYPE_CODE[entry.type];
     case "confChange":
       return mix32(TYPE_CODE.confChange, changeDigest(entry.change));
     default: {

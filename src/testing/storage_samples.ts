@@ -13,10 +13,12 @@ export const DEPLOYMENT = "suite";
 
 /** A configuration with something in every field. */
 export const RICH_CONF: ConfState = {
+  version: 7,
   voters: [1, 2, 3],
   votersOutgoing: [1, 2, 9],
   learners: [4],
   learnersNext: [9],
+  staging: [4],
   witnesses: [3],
   autoLeave: true,
   removed: [5, 6, 7],
@@ -24,17 +26,21 @@ export const RICH_CONF: ConfState = {
     { id: 1, address: "10.0.0.1:9000" },
     { id: 2, address: "[2001:db8::1]:9000" },
   ],
+  incarnations: [{ id: 1, incarnation: "0f" }],
 };
 
 const PLAIN_CONF: ConfState = {
+  version: 0,
   voters: [1],
   votersOutgoing: [],
   learners: [],
   learnersNext: [],
+  staging: [],
   witnesses: [],
   autoLeave: false,
   removed: [],
   addresses: [{ id: 1, address: "10.0.0.1:9000" }],
+  incarnations: [],
 };
 
 /** A snapshot's meta; index 0 is where a new group starts. */

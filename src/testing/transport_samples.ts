@@ -8,14 +8,17 @@ import type { ConfState, Entry } from "../core/types.ts";
 import type { Envelope, SnapshotTransfer } from "../transport.ts";
 
 const CONF: ConfState = {
+  version: 7,
   voters: [1, 2, 3],
   votersOutgoing: [1, 2],
   learners: [4],
   learnersNext: [2],
+  staging: [4],
   witnesses: [3],
   autoLeave: true,
   removed: [5],
   addresses: [{ id: 1, address: "a:1" }],
+  incarnations: [{ id: 1, incarnation: "0f" }],
 };
 
 const ENTRIES: readonly Entry[] = [
@@ -63,20 +66,30 @@ const MESSAGES: readonly Message[] = [
     hintIndex: 5,
     hintTerm: 2,
   },
-  { type: "heartbeat", ...HEAD, commitIndex: 4, round: 9 },
-  { type: "heartbeatResponse", ...HEAD, round: 9 },
+  { type: "heartbeat", ...HEAD, commitIndex: 4, round: 9, sentAt: 70 },
+  {
+    type: "heartbeatResponse",
+    ...HEAD,
+    round: 9,
+    sentAt: 70,
+    leaseMs: 300,
+    priority: 2,
+  },
   {
     type: "installSnapshot",
     ...HEAD,
     snapshot: { index: 50, term: 2, conf: CONF },
   },
   { type: "transferLeadership", ...HEAD, target: 3 },
+  { type: "removed", ...HEAD, term: 0, reason: "replacedDisk", version: 7 },
+  { type: "quiesce", ...HEAD, commitIndex: 12 },
   {
     type: "propose",
     ...HEAD,
     term: 0,
     ticket: 12,
     commands: [new Uint8Array([7]), new Uint8Array(0)],
+    change: null,
   },
   {
     type: "proposeResponse",

@@ -52,6 +52,7 @@ describe("an applied membership change", () => {
           term: 3,
           commitIndex: 0,
           round: 0,
+          sentAt: 0,
         },
       } as const;
       const entry: Entry = {

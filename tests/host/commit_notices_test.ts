@@ -67,6 +67,7 @@ describe("CommitNotices.hold()", () => {
       term: 1,
       commitIndex: 4,
       round: 0,
+      sentAt: 0,
     };
     assertEquals(notices.hold(heartbeat), false);
   });
@@ -74,7 +75,10 @@ describe("CommitNotices.hold()", () => {
   it("tells a follower at once until what it passed on is committed", () => {
     const { clock, notices } = setUp();
     const header = { from: 2, to: 1, term: 0, ticket: 1 };
-    notices.stepped({ type: "propose", ...header, commands: [] }, 12);
+    notices.stepped(
+      { type: "propose", ...header, commands: [], change: null },
+      12,
+    );
     assertEquals(notices.hold(append(2, 11)), false);
     assertEquals(notices.hold(append(3, 11)), true);
     assertEquals(notices.hold(append(2, 12)), false);

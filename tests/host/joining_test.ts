@@ -247,6 +247,7 @@ describe("ticks", () => {
         term: 1,
         commitIndex: 0,
         round: 0,
+        sentAt: 0,
       } as const;
       const beat = () =>
         world.network.inject(addressOf(2), addressOf(1), [

@@ -197,14 +197,17 @@ describe("WritePipeline", () => {
     return { writes, failures };
   }
   const conf = {
+    version: 0,
     voters: [1],
     votersOutgoing: [],
     learners: [],
     learnersNext: [],
+    staging: [],
     witnesses: [],
     autoLeave: false,
     removed: [],
     addresses: [],
+    incarnations: [],
   };
   const create = {
     group: 1,
@@ -268,6 +271,7 @@ describe("Freshness", () => {
     to: 1,
     term: 1,
     round: 0,
+    sentAt: 0,
   } as const;
 
   it("counts from the last word of a leader whose commits are all applied", () => {

@@ -23,7 +23,7 @@ describe("a member with neither pre-vote nor check-quorum", () => {
       const header = { from: 1, to: 3, term: 2, commitIndex: 0 };
       cluster.node(3).step(
         type === "heartbeat"
-          ? { ...header, type, round: 0 }
+          ? { ...header, type, round: 0, sentAt: 0 }
           : { ...header, type, prevLogIndex: 0, prevLogTerm: 0, entries: [] },
       );
       cluster.process(3);

@@ -204,6 +204,7 @@ function newGullibleFollower(options: RawNodeOptions): RawNode {
         term,
         commitIndex: Math.min(commitIndex, core.lastIndex),
         round: 0,
+        sentAt: 0,
       });
     }
     return result;

@@ -43,7 +43,15 @@ function newNetwork(options: Partial<NetworkOptions>) {
 }
 
 function beat(from: number, to: number): Message {
-  return { type: "heartbeat", from, to, term: 1, commitIndex: 0, round: 0 };
+  return {
+    type: "heartbeat",
+    from,
+    to,
+    term: 1,
+    commitIndex: 0,
+    round: 0,
+    sentAt: 0,
+  };
 }
 
 describe("SimNetwork", () => {
@@ -69,6 +77,7 @@ describe("SimNetwork", () => {
       term: 0,
       ticket: 1,
       commands: [],
+      change: null,
     };
     for (const duplicateProposals of [false, true]) {
       const { network, sent } = newNetwork({

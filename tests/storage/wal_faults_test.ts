@@ -409,14 +409,17 @@ describe("WalStorage options", () => {
       index: 1,
       term: 1,
       conf: {
+        version: 0,
         voters: [1],
         votersOutgoing: [],
         learners: [],
         learnersNext: [],
+        staging: [],
         witnesses: [],
         autoLeave: false,
         removed: [],
         addresses: [],
+        incarnations: [],
       },
     };
     for (

@@ -69,14 +69,17 @@ const BATCHES: readonly GroupWrite[][] = [
     conf: {
       index: 3,
       conf: {
+        version: 7,
         voters: [1, 2],
         votersOutgoing: [3],
         learners: [4],
         learnersNext: [5],
+        staging: [4],
         witnesses: [2],
         autoLeave: true,
         removed: [6],
         addresses: [{ id: 1, address: "a:1" }],
+        incarnations: [{ id: 1, incarnation: "0f" }],
       },
     },
   }],

@@ -43,7 +43,10 @@ class Listener implements TransportHandler {
 
 function beat(round: number): Envelope[] {
   const head = { from: 1, to: 2, term: 1, commitIndex: 0 };
-  return [{ group: 1, message: { type: "heartbeat", ...head, round } }];
+  return [{
+    group: 1,
+    message: { type: "heartbeat", ...head, round, sentAt: 0 },
+  }];
 }
 
 /** A network whose deliveries happen when the test says so. */

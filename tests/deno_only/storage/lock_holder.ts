@@ -8,14 +8,17 @@ try {
   await storage.open({ deployment: "suite" });
   if (words.includes("write")) {
     const conf = {
+      version: 0,
       voters: [1],
       votersOutgoing: [],
       learners: [],
       learnersNext: [],
+      staging: [],
       witnesses: [],
       autoLeave: false,
       removed: [],
       addresses: [],
+      incarnations: [],
     };
     const create = { node: 1, snapshot: { index: 0, term: 0, conf } };
     await storage.write([{ group: 1, create, entries: [] }]);
