@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
+import type { ConfState } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
 import type { GroupWrite } from "../../src/storage.ts";
 import { crc32 } from "node:zlib";
@@ -24,6 +25,31 @@ const IDENTITY = `
 000000000000000005000000737569746511278886`;
 
 const SEGMENT = `
+42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
+010000000000000005000000737569746552ec2e01b54c4f47780000009bf827
+7a0000000001000000000000000100000003cde311682cd71028000000010000
+00010000000000000003000000000000008300008b810180808080f480818201
+6d31302e302e302e313a3930303000808080148def2800000001000000000000
+000001000001000000000000008300008b810180808080f4808182016d31302e
+302e302e313a39303030008080b54c4f47e200000035c9d64803cde311020000
+000000000001000000603803e3a4bccb49210000000300000001000000000000
+0001000000000000000100000000000000020000000200000000010300000001
+0203cb71124f3100000003000000010000000000000002000000000000000300
+00000000000001000000031800000082646175746f81836a6164644c6561726e
+65720463643a34f78939d9190000000200000001000000000000000000000002
+00000003000000000000000100000000000000018a04874a2700000004000000
+010000000000000003000000000000008b8201028103810481058102f5810681
+820163613a31078104818201623066b54c4f472d00000019fb7a9e603803e303
+0000000000000001000000409be3cea805db7e19000000020000000100000000
+00000005000000000000000000000000000000020000000000000000b54c4f47
+2d0000007bada336409be3ce040000000000000001000000d62d28dc0597fa2e
+1900000003000000010000000000000005000000000000000200000000000000
+010000000100000000b54c4f47140000009fbee613d62d28dc05000000000000
+000100000051486069785dcf7200000000070000000000000000010000b54c4f
+470000000000000000514860690600000000000000030000003fa7284b`;
+
+/** As written before configurations had versions; read for ever. */
+const UNVERSIONED_SEGMENT = `
 42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
 010000000000000005000000737569746552ec2e01b54c4f4772000000645ebb
 1900000000010000000000000001000000c93c7e5f280f6e8625000000010000
@@ -106,10 +132,10 @@ function toLines(bytes: Uint8Array): string {
   return (hex.match(/.{1,64}/g) ?? []).map((line) => `\n${line}`).join("");
 }
 
-function goldenDisk(): FakeFileSystem {
+function goldenDisk(segment = SEGMENT): FakeFileSystem {
   const disk = new FakeFileSystem();
   disk.put(`${DIRECTORY}/identity`, toBytes(IDENTITY));
-  disk.put(segmentFile(1), toBytes(SEGMENT));
+  disk.put(segmentFile(1), toBytes(segment));
   return disk;
 }
 
@@ -121,6 +147,24 @@ async function writeGolden(): Promise<FakeFileSystem> {
   await storage.destroyGroup(2 ** 40);
   await storage.close();
   return disk;
+}
+
+/** Group 1 as it is read back, its configurations with some parts changed. */
+function goldenState(parts: Partial<ConfState>): unknown {
+  const [created, changed] = [BATCHES[0]?.[0], BATCHES[1]?.[0]];
+  const snapshot = created?.create?.snapshot;
+  return {
+    group: 1,
+    node: 3,
+    hardState: { term: 5, vote: null, commit: 2 },
+    snapshot: { ...snapshot, conf: { ...snapshot?.conf, ...parts } },
+    conf: { ...changed?.conf, conf: { ...changed?.conf?.conf, ...parts } },
+    firstIndex: 1,
+    lastIndex: 2,
+    prevTerm: 0,
+    termRuns: [{ term: 1, firstIndex: 1 }, { term: 5, firstIndex: 2 }],
+    entries: [changed?.entries[0], BATCHES[3]?.[0]?.entries[0]],
+  };
 }
 
 /** Sets the version of a file, with the checksum that makes it count. */
@@ -144,19 +188,14 @@ describe("the format of the log, version 1", () => {
     const { opened, state } = await inspect(goldenDisk());
     assertEquals(opened.incarnation, "0123456789abcdef".repeat(2));
     assertEquals(opened.repairs, []);
-    const [created, changed] = [BATCHES[0]?.[0], BATCHES[1]?.[0]];
-    assertEquals(state, [{
-      group: 1,
-      node: 3,
-      hardState: { term: 5, vote: null, commit: 2 },
-      snapshot: created?.create?.snapshot,
-      conf: changed?.conf,
-      firstIndex: 1,
-      lastIndex: 2,
-      prevTerm: 0,
-      termRuns: [{ term: 1, firstIndex: 1 }, { term: 5, firstIndex: 2 }],
-      entries: [changed?.entries[0], BATCHES[3]?.[0]?.entries[0]],
-    }]);
+    assertEquals(state, [goldenState({})]);
+  });
+
+  it("is read as it was before configurations had versions", async () => {
+    const { state } = await inspect(goldenDisk(UNVERSIONED_SEGMENT));
+    assertEquals(state, [
+      goldenState({ version: 0, staging: [], incarnations: [] }),
+    ]);
   });
 
   for (const file of ["identity", "0000000000000001.wal"]) {
