@@ -41,14 +41,50 @@ export function chainDigest(previous: number, entry: Entry): number {
   );
 }
 
-/** Entries from index 1 on. */
+/** What is known of a log up to some index, entries or not. */
+export interface LogPrefix {
+  /** Term of each entry, from index 1 on. */
+  readonly terms: readonly Term[];
+  /** Digest of the log through each entry, from index 1 on. */
+  readonly digests: readonly number[];
+}
+
+/**
+ * Digest of the log through an entry without payload, given the digest before
+ * it: of what that entry is elsewhere.
+ */
+export type OmittedDigest = (entry: Entry, previous: number) => number;
+
+/**
+ * A log. Its older entries may be gone, their terms and digests are known for
+ * ever: checkers compare what members have forgotten.
+ */
 export class LogMirror {
-  readonly #entries: Entry[] = [];
-  readonly #digests: number[] = [];
+  /** Entries from `#base + 1` on. */
+  #entries: Entry[] = [];
+  /** From index 1 on, as are the digests. */
+  #terms: Term[] = [];
+  #digests: number[] = [];
+  /** Index of the last entry that is gone. */
+  #base: LogIndex = 0;
+  readonly #omittedDigest: OmittedDigest;
+
+  /** Makes an empty log. */
+  constructor(
+    omittedDigest: OmittedDigest = (entry, previous) =>
+      chainDigest(previous, entry),
+  ) {
+    this.#omittedDigest = omittedDigest;
+  }
+
+  /** Index of the first entry that is there. */
+  get firstIndex(): LogIndex {
+    return this.#base + 1;
+  }
 
   /** Index of the last entry, 0 for none. */
   get lastIndex(): LogIndex {
-    return this.#entries.length;
+    return this.#terms.length;
   }
 
   /** Term of the last entry, 0 for none. */
@@ -56,14 +92,19 @@ export class LogMirror {
     return this.termAt(this.lastIndex);
   }
 
-  /** The entry at `index`, or `undefined` outside of the log. */
-  entryAt(index: LogIndex): Entry | undefined {
-    return this.#entries[index - 1];
+  /** Term of the entry before the first. */
+  get prevTerm(): Term {
+    return this.termAt(this.#base);
   }
 
-  /** Term of the entry at `index`; 0 before and beyond the log. */
+  /** The entry at `index`, or `undefined` outside of the log. */
+  entryAt(index: LogIndex): Entry | undefined {
+    return this.#entries[index - this.#base - 1];
+  }
+
+  /** Term of the entry at `index`, gone or not; 0 before and beyond the log. */
   termAt(index: LogIndex): Term {
-    return this.#entries[index - 1]?.term ?? 0;
+    return this.#terms[index - 1] ?? 0;
   }
 
   /** Digest of the prefix through `index`; 0 before and beyond the log. */
@@ -73,7 +114,7 @@ export class LogMirror {
 
   /**
    * Replaces everything from the first entry's index on. Returns the digests
-   * of the prefixes that end with each entry.
+   * of the log through each of `entries`.
    */
   append(entries: readonly Entry[]): number[] {
     const digests: number[] = [];
@@ -81,7 +122,9 @@ export class LogMirror {
     if (first === undefined) return digests;
     let digest = this.digestAt(first.index - 1);
     for (const entry of entries) {
-      digest = chainDigest(digest, entry);
+      digest = entry.type === "omitted"
+        ? this.#omittedDigest(entry, digest)
+        : chainDigest(digest, entry);
       digests.push(digest);
     }
     this.appendChained(entries, digests);
@@ -93,26 +136,53 @@ export class LogMirror {
     const first = entries[0];
     if (first === undefined) return;
     this.#cut(first.index - 1);
-    for (const entry of entries) this.#entries.push(entry);
+    for (const entry of entries) {
+      this.#entries.push(entry);
+      this.#terms.push(entry.term);
+    }
     for (const digest of digests) this.#digests.push(digest);
+  }
+
+  /** Lets the entries through `index` go, as far as they are there. */
+  compact(index: LogIndex): void {
+    const through = Math.min(index, this.lastIndex);
+    if (through <= this.#base) return;
+    this.#entries.splice(0, through - this.#base);
+    this.#base = through;
+  }
+
+  /** Becomes a log that begins behind `index`, where `prefix` ends. */
+  resetTo(prefix: LogPrefix, index: LogIndex): void {
+    this.#entries = [];
+    this.#terms = prefix.terms.slice(0, index);
+    this.#digests = prefix.digests.slice(0, index);
+    this.#base = index;
   }
 
   /** Becomes equal to `other`. */
   copyFrom(other: LogMirror): void {
-    let equal = Math.min(this.lastIndex, other.lastIndex);
-    while (equal > 0 && this.#entries[equal - 1] !== other.entryAt(equal)) {
-      equal--;
+    if (this.#base !== other.#base) {
+      this.#entries = [...other.#entries];
+      this.#terms = [...other.#terms];
+      this.#digests = [...other.#digests];
+      this.#base = other.#base;
+      return;
     }
+    let equal = Math.min(this.lastIndex, other.lastIndex);
+    while (
+      equal > this.#base && this.entryAt(equal) !== other.entryAt(equal)
+    ) equal--;
     this.#cut(equal);
     for (let i = equal + 1; i <= other.lastIndex; i++) {
       const entry = other.entryAt(i);
       if (entry === undefined) break;
       this.#entries.push(entry);
+      this.#terms.push(entry.term);
       this.#digests.push(other.digestAt(i));
     }
   }
 
-  /** First index of each term, ascending. */
+  /** First index of each term among the entries, ascending. */
   termRuns(): TermRun[] {
     const runs: TermRun[] = [];
     let term = 0;
@@ -140,21 +210,22 @@ export class LogMirror {
 
   /** The newest entries that fit in `maxBytes`; may be none. */
   newest(maxBytes: number): Entry[] {
-    let first = this.lastIndex + 1;
+    let count = 0;
     let bytes = 0;
-    while (first > 1) {
-      const entry = this.entryAt(first - 1);
+    for (let i = this.#entries.length - 1; i >= 0; i--) {
+      const entry = this.#entries[i];
       if (entry === undefined) break;
       bytes += entryBytes(entry);
       if (bytes > maxBytes) break;
-      first--;
+      count++;
     }
-    return this.#entries.slice(first - 1);
+    return this.#entries.slice(this.#entries.length - count);
   }
 
   #cut(lastIndex: LogIndex): void {
     if (lastIndex >= this.lastIndex) return;
-    this.#entries.length = lastIndex;
+    this.#entries.length = Math.max(0, lastIndex - this.#base);
+    this.#terms.length = lastIndex;
     this.#digests.length = lastIndex;
   }
 }
