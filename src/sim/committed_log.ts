@@ -3,9 +3,24 @@
  *
  * @module
  */
-import type { LogIndex, NodeId, Term, TermRun } from "../core/types.ts";
-import type { LogMirror } from "./log_mirror.ts";
+import type {
+  Entry,
+  EntryId,
+  LogIndex,
+  NodeId,
+  Term,
+  TermRun,
+} from "../core/types.ts";
+import { type ConfRoles, rolesAfter } from "./conf_model.ts";
+import type { LogMirror, LogPrefix } from "./log_mirror.ts";
 import { hashBytes } from "./trace_hash.ts";
+import { fail } from "./violation.ts";
+
+/** A configuration and the entry that made it; 0 for the bootstrap. */
+export interface ConfAt {
+  readonly index: LogIndex;
+  readonly conf: ConfRoles;
+}
 
 /** The committed prefix of the one true log; it only grows. */
 export class CommittedLog {
@@ -14,6 +29,32 @@ export class CommittedLog {
   readonly #commands: number[] = [];
   /** In which leader's term each stretch was committed, ascending. */
   readonly #stretches: { term: Term; through: LogIndex }[] = [];
+  /** Every configuration there was, ascending in index. */
+  readonly #confs: [ConfAt, ...ConfAt[]];
+
+  /** Makes an empty log of a group that begins with `bootstrap`. */
+  constructor(bootstrap: ConfRoles) {
+    this.#confs = [{ index: 0, conf: bootstrap }];
+  }
+
+  /** Terms and digests of all of it; grows with it. */
+  get prefix(): LogPrefix {
+    return { terms: this.#terms, digests: this.#digests };
+  }
+
+  /** The newest configuration. */
+  get lastConf(): ConfAt {
+    return this.#confs[this.#confs.length - 1] ?? this.#confs[0];
+  }
+
+  /** The configuration of those who have applied everything up to `index`. */
+  confAt(index: LogIndex): ConfAt {
+    for (let i = this.#confs.length - 1; i > 0; i--) {
+      const conf = this.#confs[i];
+      if (conf !== undefined && conf.index <= index) return conf;
+    }
+    return this.#confs[0];
+  }
 
   /** Index of the last committed entry. */
   get lastIndex(): LogIndex {
@@ -52,6 +93,10 @@ export class CommittedLog {
       const entry = log.entryAt(i);
       const isCommand = entry?.type === "command";
       this.#commands.push(isCommand ? hashBytes(entry.data) : -1);
+      if (entry?.type === "confChange") {
+        const conf = rolesAfter(this.lastConf.conf, entry.change);
+        this.#confs.push({ index: i, conf });
+      }
     }
     const last = this.#stretches[this.#stretches.length - 1];
     if (last !== undefined && last.term === term) last.through = through;
@@ -63,16 +108,37 @@ export class CommittedLog {
 export class EntryRegister {
   readonly #terms: Term[][] = [];
   readonly #digests: number[][] = [];
+  /** Digest of the prefix before each. */
+  readonly #previous: number[][] = [];
 
   /** Notes a prefix. Returns whether it agrees with all that were noted. */
-  note(index: LogIndex, term: Term, digest: number): boolean {
+  note(id: EntryId, digest: number, previous: number): boolean {
+    const { index, term } = id;
     const terms = this.#terms[index] ??= [];
     const digests = this.#digests[index] ??= [];
     const at = terms.lastIndexOf(term);
     if (at >= 0) return digests[at] === digest;
     terms.push(term);
     digests.push(digest);
+    (this.#previous[index] ??= []).push(previous);
     return true;
+  }
+
+  /**
+   * Digest of the prefix that an entry without payload ends: what others have
+   * in its place.
+   */
+  omittedDigest(entry: Entry, previous: number): number {
+    const { index, term } = entry;
+    const at = this.#terms[index]?.lastIndexOf(term) ?? -1;
+    const digest = this.#digests[index]?.[at];
+    if (digest !== undefined && this.#previous[index]?.[at] === previous) {
+      return digest;
+    }
+    return fail(
+      "logMatching",
+      `A witness stores (index ${index}, term ${term}) behind what nobody has behind it`,
+    );
   }
 }
 
@@ -90,6 +156,11 @@ export class VoteRegister {
     const before = votes[voter];
     votes[voter] = candidate;
     return before;
+  }
+
+  /** Whom a voter gave its vote of a term to, if to anybody. */
+  candidateOf(term: Term, voter: NodeId): NodeId | undefined {
+    return this.#votes.get(term)?.[voter];
   }
 }
 

@@ -1,9 +1,8 @@
 /**
- * Small questions about ids, terms and majorities.
+ * Small questions about ids and terms.
  *
  * @module
  */
-import type { RawNode } from "../core/raw_node.ts";
 import type { Entry, LogIndex, NodeId, Term, TermRun } from "../core/types.ts";
 import { fail } from "./violation.ts";
 
@@ -29,35 +28,32 @@ export function checkEntryIds(
   }
 }
 
-/** Whether more than half of `ids` have something. */
-export function isMajority(
-  ids: readonly NodeId[],
-  has: (id: NodeId) => boolean,
-): boolean {
-  let count = 0;
-  for (const id of ids) if (has(id)) count++;
-  return 2 * count > ids.length;
-}
+/** Gives the term of an entry; 0 before the log. */
+export type TermOf = (index: LogIndex) => Term;
 
-/** The last index whose term is below `term`, in O(log n). */
-export function lastIndexBelow(core: RawNode, term: Term): LogIndex {
+/** The last index through `last` whose term is below `term`, in O(log n). */
+export function lastIndexBelow(
+  termAt: TermOf,
+  last: LogIndex,
+  term: Term,
+): LogIndex {
   let below = 0;
-  let above = core.lastIndex + 1;
+  let above = last + 1;
   while (above - below > 1) {
     const middle = (below + above) >> 1;
-    if ((core.termAt(middle) ?? 0) < term) below = middle;
+    if (termAt(middle) < term) below = middle;
     else above = middle;
   }
   return below;
 }
 
 /** First index of each term through `index`, ascending. */
-export function termRunsThrough(core: RawNode, index: LogIndex): TermRun[] {
+export function termRunsThrough(termAt: TermOf, index: LogIndex): TermRun[] {
   const runs: TermRun[] = [];
   let last = index;
   while (last > 0) {
-    const term = core.termAt(last) ?? 0;
-    const before = lastIndexBelow(core, term);
+    const term = termAt(last);
+    const before = lastIndexBelow(termAt, last, term);
     runs.push({ term, firstIndex: before + 1 });
     last = before;
   }

@@ -87,6 +87,11 @@ export const MARKS = [
   "tailWithQuorumOnly",
   "tailWithPartialLinks",
   "tailConverged",
+  "jointEntered",
+  "jointCommit",
+  "electedInJoint",
+  "electedByOlderConf",
+  "confsDiffer",
 ] as const;
 
 /** The name of something that a run may reach. */

@@ -12,6 +12,7 @@ import type {
   LogIndex,
   NodeId,
   Role,
+  SnapshotMeta,
   Term,
 } from "../core/types.ts";
 import {
@@ -20,13 +21,10 @@ import {
   type Reign,
   VoteRegister,
 } from "./committed_log.ts";
+import { ConfChecks } from "./conf_checks.ts";
+import { isQuorum, rolesKey } from "./conf_model.ts";
 import type { SimDisk } from "./disk.ts";
-import {
-  checkEntryIds,
-  isMajority,
-  lastIndexBelow,
-  termRunsThrough,
-} from "./log_terms.ts";
+import { checkEntryIds, lastIndexBelow, termRunsThrough } from "./log_terms.ts";
 import type { MarkCounter } from "./marks.ts";
 import { fail } from "./violation.ts";
 
@@ -36,6 +34,8 @@ export interface MemberView {
   /** Counts restarts. */
   readonly life: number;
   readonly disk: SimDisk;
+  /** `undefined` while the member's process is down. */
+  readonly core: RawNode | undefined;
 }
 
 /**
@@ -51,6 +51,7 @@ interface Seen {
   commit: LogIndex;
   applied: LogIndex;
   last: LogIndex;
+  conf: ConfState | undefined;
   /** Whether a Ready was taken since the member was elected. */
   readySinceElected: boolean;
 }
@@ -58,7 +59,7 @@ interface Seen {
 /** Checks one cluster, all its life. */
 export class Oracle {
   /** What the cluster has committed. */
-  readonly committed: CommittedLog = new CommittedLog();
+  readonly committed: CommittedLog;
   /** Leaders of all terms. */
   readonly reigns: ReadonlyMap<Term, Reign>;
   readonly #reigns = new Map<Term, Reign>();
@@ -66,16 +67,28 @@ export class Oracle {
   readonly #votes = new VoteRegister();
   readonly #members: readonly MemberView[];
   readonly #marks: MarkCounter;
+  readonly #confs: ConfChecks;
   readonly #seen: Seen[] = [];
   readonly #candidates = new Map<Term, Set<NodeId>>();
   #newestTerm: Term = 0;
   #unchecked = 0;
 
-  /** Watches `members`, which may still be empty. */
-  constructor(members: readonly MemberView[], marks: MarkCounter) {
+  /** Watches `members`, which may still be empty, of a group from `conf` on. */
+  constructor(
+    members: readonly MemberView[],
+    conf: ConfState,
+    marks: MarkCounter,
+  ) {
     this.reigns = this.#reigns;
+    this.committed = new CommittedLog(conf);
+    this.#confs = new ConfChecks(members, this.committed, marks);
     this.#members = members;
     this.#marks = marks;
+  }
+
+  /** What a witness's log has in place of a payload that others keep. */
+  omittedDigest(entry: Entry, previous: number): number {
+    return this.#entries.omittedDigest(entry, previous);
   }
 
   /** A member has started, for the first time or again. */
@@ -87,6 +100,7 @@ export class Oracle {
       commit: 0,
       applied: 0,
       last: member.disk.durable.lastIndex,
+      conf: undefined,
       readySinceElected: false,
     };
     if (core.lastIndex !== member.disk.durable.lastIndex) {
@@ -111,7 +125,7 @@ export class Oracle {
     if (role !== seen.role || term !== seen.term) {
       this.#roleChanged(member, core, seen);
     }
-    if (role === "leader") this.#leads(member, term, lastIndex, seen);
+    if (role === "leader") this.#leads(member, core, seen);
     if (commitIndex !== seen.commit) {
       this.#commitMoved(member, core, seen.commit);
     }
@@ -127,6 +141,10 @@ export class Oracle {
         `Member ${member.id} has no entry at its last index ${lastIndex}`,
       );
     }
+    if (core.conf !== seen.conf || appliedIndex !== seen.applied) {
+      this.#confs.settled(member, core);
+    }
+    if (core.conf !== seen.conf) this.#confs.switched(member, core);
     const isChanged = role !== seen.role || term !== seen.term ||
       commitIndex !== seen.commit || appliedIndex !== seen.applied ||
       lastIndex !== seen.last;
@@ -139,24 +157,29 @@ export class Oracle {
     seen.commit = commitIndex;
     seen.applied = appliedIndex;
     seen.last = lastIndex;
+    seen.conf = core.conf;
   }
 
   /** A Ready was taken and is about to be written. */
   readyTaken(member: MemberView, core: RawNode, ready: Ready): void {
     const seen = this.#seenOf(member.id);
     const { written } = member.disk;
+    const { snapshot } = ready;
+    if (snapshot !== undefined) this.#logReplaced(member, snapshot);
     const first = ready.entries[0];
     if (first !== undefined) {
-      if (first.index > written.lastIndex + 1 || first.index < 1) {
+      const last = snapshot?.index ?? written.lastIndex;
+      if (first.index > last + 1 || first.index < 1) {
         fail(
           "entryIds",
-          `Member ${member.id} writes from ${first.index} on, its log ends at ${written.lastIndex}`,
+          `Member ${member.id} writes from ${first.index} on, its log ends at ${last}`,
         );
       }
-      if (first.index <= written.lastIndex) {
+      if (first.index <= last) {
         this.#suffixReplaced(member, core, first, seen);
       }
-      checkEntryIds(member.id, ready.entries, written.termAt(first.index - 1));
+      const before = snapshot?.term ?? written.termAt(first.index - 1);
+      checkEntryIds(member.id, ready.entries, before);
     }
     if (seen.role === "leader") seen.readySinceElected = true;
   }
@@ -165,7 +188,9 @@ export class Oracle {
   entriesWritten(member: MemberView, entries: readonly Entry[]): void {
     const { written } = member.disk;
     for (const { index, term } of entries) {
-      if (this.#entries.note(index, term, written.digestAt(index))) continue;
+      const digest = written.digestAt(index);
+      const previous = written.digestAt(index - 1);
+      if (this.#entries.note({ index, term }, digest, previous)) continue;
       fail(
         "logMatching",
         `Member ${member.id} has another log up to (index ${index}, term ${term}) than a member before`,
@@ -217,9 +242,25 @@ export class Oracle {
       const view = this.#members.find((member) => member.id === id);
       return view !== undefined && view.disk.durable.termAt(index) === term;
     };
-    return isMajority(conf.voters, has) &&
-      (conf.votersOutgoing.length === 0 ||
-        isMajority(conf.votersOutgoing, has));
+    return isQuorum(conf, has);
+  }
+
+  /** A snapshot tells what was committed, and by which configuration. */
+  checkSnapshot(teller: string, { index, term, conf }: SnapshotMeta): void {
+    const { committed } = this;
+    const expected = committed.confAt(index);
+    if (
+      index <= committed.lastIndex && term === committed.termAt(index) &&
+      rolesKey(conf) === rolesKey(expected.conf)
+    ) return;
+    fail(
+      "snapshotTruth",
+      `${teller} as of (index ${index}, term ${term}) goes by ${
+        rolesKey(conf)
+      }; committed there is term ${
+        committed.termAt(index)
+      }, and entry ${expected.index} made it ${rolesKey(expected.conf)}`,
+    );
   }
 
   #seenOf(id: NodeId): Seen {
@@ -263,12 +304,19 @@ export class Oracle {
     this.votes(term, member.id, member.id);
     seen.readySinceElected = false;
     this.#checkCompleteness(member, core);
-    const inheritedIndex = lastIndexBelow(core, term);
+    this.#confs.elected(
+      member,
+      core,
+      (voter) => this.#votes.candidateOf(term, voter) === member.id,
+    );
+    const termAt = (index: LogIndex) =>
+      core.termAt(index) ?? this.committed.termAt(index);
+    const inheritedIndex = lastIndexBelow(termAt, core.lastIndex, term);
     this.#reigns.set(term, {
       node: member.id,
       life: member.life,
       inheritedIndex,
-      inherited: termRunsThrough(core, inheritedIndex),
+      inherited: termRunsThrough(termAt, inheritedIndex),
       lastIndex: core.lastIndex,
     });
     this.#newestTerm = Math.max(this.#newestTerm, term);
@@ -303,12 +351,9 @@ export class Oracle {
     if (longer) this.#marks.hit("shorterLogElected");
   }
 
-  #leads(
-    member: MemberView,
-    term: Term,
-    lastIndex: LogIndex,
-    seen: Seen,
-  ): void {
+  #leads(member: MemberView, core: RawNode, seen: Seen): void {
+    const { term, lastIndex } = core;
+    if (core.conf !== seen.conf) this.#confs.leads(member, core);
     if (seen.role === "leader" && seen.term === term && lastIndex < seen.last) {
       fail(
         "leaderAppendOnly",
@@ -317,6 +362,18 @@ export class Oracle {
     }
     const reign = this.#reigns.get(term);
     if (reign !== undefined) reign.lastIndex = lastIndex;
+  }
+
+  /** A snapshot replaces the log: it must not hold what the snapshot ends. */
+  #logReplaced({ id, disk }: MemberView, snapshot: SnapshotMeta): void {
+    const { written } = disk;
+    const { index } = snapshot;
+    this.checkSnapshot(`The snapshot that replaces the log of ${id}`, snapshot);
+    if (written.digestAt(index) !== this.committed.digestAt(index)) return;
+    fail(
+      "committedNotPopped",
+      `Member ${id} replaces its log, which ends at ${written.lastIndex}, by a snapshot of ${index} that it holds`,
+    );
   }
 
   #suffixReplaced(
@@ -400,6 +457,7 @@ export class Oracle {
       );
     }
     if (durable.lastIndex < index) this.#marks.hit("commitWithoutLeaderDisk");
+    if (core.conf.votersOutgoing.length > 0) this.#marks.hit("jointCommit");
     this.committed.extend(written, index, term);
   }
 }

@@ -98,7 +98,7 @@ export class Simulation implements World {
     this.hooks = hooks;
     this.#onEvent = parts.onEvent;
     this.conf = bootstrapConf(options.members);
-    this.oracle = new Oracle(this.members, this.marks);
+    this.oracle = new Oracle(this.members, this.conf, this.marks);
     this.machineChecks = new MachineChecks(this.oracle.committed);
     this.#messageChecks = new MessageChecks(
       this.oracle,

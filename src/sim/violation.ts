@@ -28,6 +28,11 @@ export type CheckName =
   | "acknowledgedDurable"
   | "linearizability"
   | "coreInvariant"
+  | "confAgreement"
+  | "configurationSafety"
+  | "electionQuorum"
+  | "leaderEligible"
+  | "snapshotTruth"
   | "convergence"
   | "progress";
 

@@ -1,0 +1,159 @@
+/**
+ * Configuration safety: members agree on configurations, and whoever may act
+ * at this instant, by winning an election or by committing, needs somebody
+ * from every quorum that another one may act with (thesis §4.1, H76, H77).
+ *
+ * @module
+ */
+import type { RawNode } from "../core/raw_node.ts";
+import type { NodeId } from "../core/types.ts";
+import type { CommittedLog } from "./committed_log.ts";
+import {
+  type ConfRoles,
+  isQuorum,
+  quorumsOverlap,
+  rolesKey,
+  votesIn,
+} from "./conf_model.ts";
+import type { MarkCounter } from "./marks.ts";
+import type { MemberView } from "./oracle.ts";
+import { fail } from "./violation.ts";
+
+/** Checks the configurations of one group. */
+export class ConfChecks {
+  readonly #members: readonly MemberView[];
+  readonly #committed: CommittedLog;
+  readonly #marks: MarkCounter;
+  /** Pairs of configurations that were tried out, and what came of it. */
+  readonly #overlaps = new Map<string, boolean>();
+
+  /** Watches `members`. */
+  constructor(
+    members: readonly MemberView[],
+    committed: CommittedLog,
+    marks: MarkCounter,
+  ) {
+    this.#members = members;
+    this.#committed = committed;
+    this.#marks = marks;
+  }
+
+  /** A member has started, applied something, or changed its configuration. */
+  settled(member: MemberView, core: RawNode): void {
+    const { appliedIndex, conf } = core;
+    const expected = this.#committed.confAt(appliedIndex);
+    if (rolesKey(conf) !== rolesKey(expected.conf)) {
+      fail(
+        "confAgreement",
+        `Member ${member.id} has applied ${appliedIndex} and goes by ${
+          rolesKey(conf)
+        }, entry ${expected.index} made it ${rolesKey(expected.conf)}`,
+      );
+    }
+  }
+
+  /** A member goes by another configuration than before its last step. */
+  switched(member: MemberView, core: RawNode): void {
+    const { conf } = core;
+    if (conf.votersOutgoing.length > 0) this.#marks.hit("jointEntered");
+    this.#checkOverlaps(member, core);
+  }
+
+  /** A member has become leader, with these votes. */
+  elected(
+    member: MemberView,
+    core: RawNode,
+    hasVoted: (voter: NodeId) => boolean,
+  ): void {
+    const { conf, term } = core;
+    this.leads(member, core);
+    if (!isQuorum(conf, hasVoted)) {
+      fail(
+        "electionQuorum",
+        `Member ${member.id} leads term ${term} without the votes of a quorum of ${
+          rolesKey(conf)
+        }`,
+      );
+    }
+    const newest = this.#committed.lastConf.conf.version;
+    if (conf.version < newest - 1) {
+      fail(
+        "configurationSafety",
+        `Member ${member.id} leads term ${term} by configuration ${conf.version}, ${newest} is committed`,
+      );
+    }
+    if (conf.votersOutgoing.length > 0) this.#marks.hit("electedInJoint");
+    if (conf.version < newest) this.#marks.hit("electedByOlderConf");
+    this.#checkOverlaps(member, core);
+  }
+
+  /** Only a voter that keeps the whole log leads (H12, H89). */
+  leads(member: MemberView, { conf, term }: RawNode): void {
+    if (votesIn(conf, member.id) && !conf.witnesses.includes(member.id)) return;
+    fail(
+      "leaderEligible",
+      `Member ${member.id} leads term ${term}, by ${rolesKey(conf)} it may not`,
+    );
+  }
+
+  #checkOverlaps(member: MemberView, core: RawNode): void {
+    const key = rolesKey(core.conf);
+    for (const other of this.#members) {
+      if (other.core === undefined || other.id === member.id) continue;
+      if (rolesKey(other.core.conf) === key) continue;
+      if (!this.#mayAct(other) || !this.#mayAct(member)) continue;
+      this.#marks.hit("confsDiffer");
+      if (this.#overlap(core.conf, other.core.conf)) continue;
+      fail(
+        "configurationSafety",
+        `Member ${member.id} may act by ${key} and member ${other.id} by ${
+          rolesKey(other.core.conf)
+        }: their quorums need not overlap`,
+      );
+    }
+  }
+
+  /**
+   * Whether a member, as everything stands, may still commit as leader or win
+   * an election: a quorum of its configuration has not heard of a newer term,
+   * or has no newer log.
+   */
+  #mayAct({ id, core }: MemberView): boolean {
+    if (core === undefined) return false;
+    const { conf, role, term } = core;
+    if (role === "leader") {
+      return isQuorum(
+        conf,
+        (voter) =>
+          voter === id || (this.#diskOf(voter)?.hardState.term ?? 0) <= term,
+      );
+    }
+    if (!votesIn(conf, id) || conf.witnesses.includes(id)) return false;
+    if (this.#mustApplyFirst(core)) return false;
+    const { lastIndex } = core;
+    const lastTerm = core.termAt(lastIndex) ?? 0;
+    return isQuorum(conf, (voter) => {
+      const log = this.#diskOf(voter)?.durable;
+      return voter === id || log === undefined || log.lastTerm < lastTerm ||
+        log.lastTerm === lastTerm && log.lastIndex <= lastIndex;
+    });
+  }
+
+  /** A member that knows of a committed change does not campaign before it. */
+  #mustApplyFirst({ appliedIndex, commitIndex }: RawNode): boolean {
+    return this.#committed.confAt(commitIndex).index > appliedIndex;
+  }
+
+  #overlap(left: ConfRoles, right: ConfRoles): boolean {
+    const pair = `${rolesKey(left)} ${rolesKey(right)}`;
+    const known = this.#overlaps.get(pair);
+    if (known !== undefined) return known;
+    const overlap = quorumsOverlap(left, right);
+    this.#overlaps.set(pair, overlap);
+    return overlap;
+  }
+
+  #diskOf(id: NodeId): MemberView["disk"] | undefined {
+    return this.#members.find((member) => member.id === id)?.disk;
+  }
+}
