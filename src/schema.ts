@@ -295,6 +295,8 @@ export interface Hello {
   readonly target: string;
   /** What the connection is for. */
   readonly purpose: "messages" | "snapshot";
+  /** The data directory the dialler works on, if it says so. */
+  readonly incarnation: string | null;
 }
 
 /** A range of protocol versions, both ends inclusive. */
@@ -308,6 +310,8 @@ export interface Accept {
   /** The version both will speak. */
   readonly version: number;
   readonly clientAddress: string | null;
+  /** The data directory the acceptor works on, if it says so. */
+  readonly incarnation: string | null;
 }
 
 /** The acceptor's refusal. */
@@ -341,8 +345,13 @@ const hello = z.tuple([
   address.nullable(),
   address,
   z.int().min(0).max(PURPOSES.length - 1),
+  incarnation.nullish(),
 ], z.unknown());
-const accept = z.tuple([version, address.nullable()], z.unknown());
+const accept = z.tuple([
+  version,
+  address.nullable(),
+  incarnation.nullish(),
+], z.unknown());
 const refusal = z.tuple([shortText, shortText], z.unknown());
 const snapshotStart = z.tuple([id, id, natural, z.unknown()]);
 const snapshotChunk = z.tuple([natural, z.instanceof(Uint8Array)]);
@@ -360,13 +369,23 @@ export function helloToArray(value: Hello): unknown[] {
     value.clientAddress,
     value.target,
     PURPOSES.indexOf(value.purpose),
+    value.incarnation,
   ];
 }
 
 /** Checks a decoded hello. */
 export function parseHello(input: unknown): Hello {
-  const [, min, max, deployment, from, clientAddress, target, purpose] = hello
-    .parse(input);
+  const [
+    ,
+    min,
+    max,
+    deployment,
+    from,
+    clientAddress,
+    target,
+    purpose,
+    disk,
+  ] = hello.parse(input);
   if (min > max) throw new Error("Cannot decode a hello: its range is empty");
   return {
     versions: { min, max },
@@ -375,13 +394,14 @@ export function parseHello(input: unknown): Hello {
     clientAddress,
     target,
     purpose: PURPOSES[purpose] ?? "messages",
+    incarnation: disk ?? null,
   };
 }
 
 /** Checks a decoded consent. */
 export function parseAccept(input: unknown): Accept {
-  const [chosen, clientAddress] = accept.parse(input);
-  return { version: chosen, clientAddress };
+  const [chosen, clientAddress, disk] = accept.parse(input);
+  return { version: chosen, clientAddress, incarnation: disk ?? null };
 }
 
 /** Checks a decoded refusal. */

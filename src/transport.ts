@@ -8,7 +8,8 @@
  *    changed, and never handed to a host they were not sent to.
  * 2. `send` never blocks and never throws for a peer's sake; when the peer's
  *    queue is full it drops the frame and returns `false`.
- * 3. `receive` gets the address the sender proved at the handshake (H131).
+ * 3. `receive` gets the address and the data directory that the sender named
+ *    at the handshake (H80, H131).
  * 4. A peer of another deployment or without a common protocol version is
  *    refused, reported and harms nobody else (H135).
  * 5. A malformed or oversized frame closes its connection and nothing else
@@ -40,6 +41,8 @@ export type PeerState =
     readonly type: "connected";
     /** Where the peer's clients reach it, if it says so at the handshake. */
     readonly clientAddress: string | null;
+    /** The data directory it works on, if it says so. */
+    readonly incarnation: string | null;
   }
   | {
     /** Tried and failed; tried again with back-off. */
@@ -57,8 +60,15 @@ export type PeerState =
 
 /** What a transport tells its host. Synchronous; must not throw. */
 export interface TransportHandler {
-  /** A frame arrived from the host at `address`. */
-  receive(address: string, envelopes: readonly Envelope[]): void;
+  /**
+   * A frame arrived from the host at `address`, which works on the data
+   * directory `incarnation` if it said so at the handshake (H80).
+   */
+  receive(
+    address: string,
+    envelopes: readonly Envelope[],
+    incarnation: string | null,
+  ): void;
   /** The connection to `address` changed. */
   peerState(address: string, state: PeerState): void;
   /**
@@ -70,6 +80,7 @@ export interface TransportHandler {
   snapshot?(
     address: string,
     transfer: SnapshotTransfer,
+    incarnation: string | null,
   ): Promise<void>;
 }
 
@@ -91,6 +102,11 @@ export interface TransportIdentity {
   readonly address: string;
   /** Told to peers at the handshake, so that they can redirect clients. */
   readonly clientAddress?: string | undefined;
+  /**
+   * The data directory this host works on, told to peers at the handshake:
+   * they must not take an empty or older one for the one they knew (H80).
+   */
+  readonly incarnation?: string | undefined;
 }
 
 /** Carries messages between hosts. See the module for the rules. */

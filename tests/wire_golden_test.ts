@@ -49,10 +49,11 @@ const HELLO = {
   clientAddress: null,
   target: "b:2",
   purpose: "messages",
+  incarnation: "0f",
 } as const;
 
 const HELLO_HEX =
-  "0000001b01886562616c73610102666f726465727363613a31f663623a3200";
+  "0000001e01896562616c73610102666f726465727363613a31f663623a3200623066";
 
 function hex(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -114,8 +115,8 @@ describe("the wire format", () => {
     const longer = [...helloToArray(HELLO), "new", [1]];
     assertEquals(decodeControl(encodePlainCbor(longer), parseHello), HELLO);
     assertEquals(
-      decodeControl(encodePlainCbor([1, null, "new"]), parseAccept),
-      { version: 1, clientAddress: null },
+      decodeControl(encodePlainCbor([1, null, "0f", "new"]), parseAccept),
+      { version: 1, clientAddress: null, incarnation: "0f" },
     );
   });
 });

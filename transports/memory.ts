@@ -156,8 +156,9 @@ export class MemoryNetwork {
    */
   inject(from: string, to: string, frame: Uint8Array): void {
     const target = this.#endpoints.get(to);
+    const sender = this.#endpoints.get(from)?.identity ?? { address: from };
     if (target !== undefined) {
-      this.#later(() => deliverFrame(target, from, frame));
+      this.#later(() => deliverFrame(target, sender, frame));
     }
   }
 
@@ -223,7 +224,7 @@ export class MemoryNetwork {
     const bytes = envelopesBytes(envelopes);
     for (let copy = 0; copy < (twice ? 2 : 1); copy++) {
       if (target.queuedBytes + bytes > this.#maxQueueBytes) return false;
-      const deliver = this.#delivery(from.identity.address, target, envelopes);
+      const deliver = this.#delivery(from.identity, target, envelopes);
       if (deliver === undefined) return false;
       target.queuedBytes += bytes;
       this.#later(() => {
@@ -236,7 +237,7 @@ export class MemoryNetwork {
 
   /** Copies at once; `undefined` if the frame is too large for the wire. */
   #delivery(
-    from: string,
+    from: Sender,
     target: Endpoint,
     envelopes: readonly Envelope[],
   ): (() => void) | undefined {
@@ -357,7 +358,9 @@ class MemoryTransport implements Transport {
     const closing = this.#closing.signal;
     const progress = { isWhole: false };
     const chunks = copyChunks(transfer.chunks, [signal, closing], progress);
-    const taken = snapshot(endpoint.identity.address, { ...transfer, chunks });
+    const { address: from, incarnation } = endpoint.identity;
+    const whole = { ...transfer, chunks };
+    const taken = snapshot(from, whole, incarnation ?? null);
     const settled = taken.catch(() => {});
     this.#transfers.add(settled);
     try {
@@ -396,7 +399,9 @@ class MemoryTransport implements Transport {
     if (this.#connected.get(address) !== found) {
       this.#connected.set(address, found);
       const clientAddress = found.identity.clientAddress ?? null;
-      this.#tell(endpoint, address, { type: "connected", clientAddress });
+      const incarnation = found.identity.incarnation ?? null;
+      const type = "connected";
+      this.#tell(endpoint, address, { type, clientAddress, incarnation });
     }
     return found;
   }
@@ -407,6 +412,9 @@ class MemoryTransport implements Transport {
     });
   }
 }
+
+/** Who a frame comes from. */
+type Sender = Pick<TransportIdentity, "address" | "incarnation">;
 
 function stopped(): RaftError {
   return new RaftError("stopped", "Cannot go on: the transport is closed");
@@ -431,26 +439,31 @@ function objectTo(
 
 function deliver(
   target: Endpoint,
-  from: string,
+  from: Sender,
   envelopes: readonly Envelope[],
 ): void {
   if (target.isClosed) return;
+  const { address, incarnation } = from;
   try {
-    target.handler.receive(from, envelopes);
+    target.handler.receive(address, envelopes, incarnation ?? null);
   } catch (error) {
     // One host's failure must not keep the others from their frames (H125).
-    target.handler.refused(from, "handlerFailed", String(error));
+    target.handler.refused(address, "handlerFailed", String(error));
   }
 }
 
-function deliverFrame(target: Endpoint, from: string, frame: Uint8Array): void {
+function deliverFrame(
+  target: Endpoint,
+  from: Sender,
+  frame: Uint8Array,
+): void {
   if (target.isClosed) return;
   let envelopes: Envelope[];
   try {
     envelopes = decodeFrame(frame);
   } catch (error) {
     if (!isRaftError(error)) throw error;
-    return target.handler.refused(from, error.code, error.message);
+    return target.handler.refused(from.address, error.code, error.message);
   }
   deliver(target, from, envelopes);
 }

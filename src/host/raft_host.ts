@@ -91,7 +91,9 @@ export class RaftHost implements AsyncDisposable {
     }
     const host = new RaftHost(options, engine, opened);
     try {
-      await transport.start({ deployment, address, clientAddress }, engine);
+      const { incarnation } = opened;
+      const identity = { deployment, address, clientAddress, incarnation };
+      await transport.start(identity, engine);
     } catch (error) {
       await host.stop();
       throw error;

@@ -48,6 +48,7 @@ export class Host implements TransportHandler {
   readonly received: {
     readonly address: string;
     readonly envelopes: readonly Envelope[];
+    readonly incarnation: string | null;
   }[] = [];
   readonly refusals: { readonly code: string; readonly reason: string }[] = [];
   readonly snapshots: TakenSnapshot[] = [];
@@ -57,21 +58,21 @@ export class Host implements TransportHandler {
   snapshotFailure: Error | undefined;
   /** Whether to stop reading a snapshot half-way as if it were whole. */
   skipsSnapshots = false;
-  readonly #identity: TransportIdentity;
+  readonly identity: TransportIdentity;
   readonly #states: { readonly address: string; readonly state: PeerState }[] =
     [];
 
   constructor(transport: Transport, identity: TransportIdentity) {
     this.transport = transport;
-    this.#identity = identity;
+    this.identity = identity;
   }
 
   get address(): string {
-    return this.#identity.address;
+    return this.identity.address;
   }
 
   start(): Promise<void> {
-    return this.transport.start(this.#identity, this);
+    return this.transport.start(this.identity, this);
   }
 
   /** Says something to `peer` until it hears. */
@@ -98,8 +99,12 @@ export class Host implements TransportHandler {
     return this.transport.sendSnapshot(peer.address, transfer, signal);
   }
 
-  receive(address: string, envelopes: readonly Envelope[]): void {
-    this.received.push({ address, envelopes });
+  receive(
+    address: string,
+    envelopes: readonly Envelope[],
+    incarnation: string | null,
+  ): void {
+    this.received.push({ address, envelopes, incarnation });
   }
 
   peerState(address: string, state: PeerState): void {

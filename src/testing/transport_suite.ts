@@ -94,7 +94,7 @@ export function transportCases(
       () => suite.reportsAbsence(),
     ),
     property(
-      "receive gets the address the sender proved at the handshake (H131)",
+      "receive gets the address and the data directory that the sender named at the handshake (H80, H131)",
       () => suite.namesTheSender(),
     ),
     property(
@@ -226,14 +226,23 @@ class TransportSuite {
     await a.connect(b);
     await b.connect(a);
     for (const [host, other] of [[a, b], [b, a]] as const) {
-      for (const { address } of host.received) {
+      for (const { address, incarnation } of host.received) {
         check(address === other.address, `a frame came from ${address}`);
+        check(
+          incarnation === other.identity.incarnation,
+          `a frame came from the data directory ${incarnation} (H80)`,
+        );
       }
     }
     const [state] = a.states(b.address);
     check(
       state?.type === "connected" && state.clientAddress === "clients:1",
       "the peer's client address was not told",
+    );
+    check(
+      state?.type === "connected" &&
+        state.incarnation === b.identity.incarnation,
+      "the peer's data directory was not told (H80)",
     );
   }
 
@@ -390,6 +399,7 @@ class TransportSuite {
       deployment: options.deployment ?? DEPLOYMENT,
       address: options.address ?? await this.#options.freeAddress(),
       clientAddress,
+      incarnation: `disk-${this.#hosts.length}`,
     });
     this.#hosts.push(host);
     await host.start();

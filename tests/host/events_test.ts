@@ -108,7 +108,7 @@ describe("RaftGroup.events()", () => {
       } as const;
       tell(unreachable);
       tell(unreachable);
-      tell({ type: "connected", clientAddress: "web:80" });
+      tell({ type: "connected", clientAddress: "web:80", incarnation: null });
       world.network.peerState(addressOf(1), "stranger:1", unreachable);
       await world.settle();
       assertEquals(collected.events.slice(before), [

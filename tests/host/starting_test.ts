@@ -205,7 +205,7 @@ describe("RaftGroup.status()", () => {
       world.network.peerState(
         addressOf(leader.node),
         addressOf(leader.node % 3 + 1),
-        { type: "connected", clientAddress: "web:80" },
+        { type: "connected", clientAddress: "web:80", incarnation: null },
       );
       await world.value(leader.propose("a"));
       await world.advance(200);

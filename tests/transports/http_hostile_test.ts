@@ -8,7 +8,12 @@ import { after, before, describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { helloToArray } from "../../src/schema.ts";
 import { eventually, Host } from "../../src/testing/transport_host.ts";
-import { encodeControlFrame, encodeFrame, FRAME_KIND } from "../../src/wire.ts";
+import {
+  encodeControlFrame,
+  encodeFrame,
+  FRAME_KIND,
+  PROTOCOL_VERSIONS,
+} from "../../src/wire.ts";
 import { HttpTransport } from "../../transports/http/mod.ts";
 import type { HttpTransportOptions } from "../../transports/http/mod.ts";
 import { damagedFrame, drawFrom } from "../wire_fuzz.ts";
@@ -74,10 +79,11 @@ describe("the HTTP port", () => {
 
   it("answers a refused handshake with a status of its own", async () => {
     const hello = {
-      versions: { min: 1, max: 1 },
+      versions: PROTOCOL_VERSIONS,
       deployment: DEPLOYMENT,
       address: FROM,
       clientAddress: null,
+      incarnation: null,
       target: target.address,
       purpose: "messages",
     } as const;
@@ -87,7 +93,7 @@ describe("the HTTP port", () => {
     const cases = [
       [frame({ ...hello, deployment: "D" }), 403, "wrongDeployment"],
       [
-        frame({ ...hello, versions: { min: 2, max: 2 } }),
+        frame({ ...hello, versions: { min: 90, max: 91 } }),
         409,
         "wrongVersion",
       ],

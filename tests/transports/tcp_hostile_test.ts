@@ -7,7 +7,12 @@ import { after, before, describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { helloToArray } from "../../src/schema.ts";
 import { eventually, Host } from "../../src/testing/transport_host.ts";
-import { encodeControlFrame, encodeFrame, FRAME_KIND } from "../../src/wire.ts";
+import {
+  encodeControlFrame,
+  encodeFrame,
+  FRAME_KIND,
+  PROTOCOL_VERSIONS,
+} from "../../src/wire.ts";
 import { TcpTransport } from "../../transports/tcp/mod.ts";
 import type { TcpTransportOptions } from "../../transports/tcp/mod.ts";
 import { damagedFrame, drawFrom } from "../wire_fuzz.ts";
@@ -118,17 +123,18 @@ describe("the TCP port", () => {
 
   it("refuses a hello for another target, version or deployment", async () => {
     const hello = {
-      versions: { min: 1, max: 1 },
+      versions: PROTOCOL_VERSIONS,
       deployment: DEPLOYMENT,
       address: FROM,
       clientAddress: null,
+      incarnation: null,
       target: scene.target.address,
       purpose: "messages",
     } as const;
     const cases = [
       [{ ...hello, target: "elsewhere:1" }, "wrongTarget"],
       [{ ...hello, address: scene.target.address }, "wrongTarget"],
-      [{ ...hello, versions: { min: 2, max: 9 } }, "wrongVersion"],
+      [{ ...hello, versions: { min: 90, max: 91 } }, "wrongVersion"],
       [{ ...hello, deployment: "D" }, "wrongDeployment"],
     ] as const;
     for (const [value, expected] of cases) {
@@ -339,9 +345,9 @@ describe("a host that fails in receive", () => {
     const socket = await shakeHands(scene.peer);
     const { target } = scene;
     const receive = target.receive.bind(target);
-    target.receive = (address, envelopes) => {
+    target.receive = (address, envelopes, incarnation) => {
       if (address === FROM) throw new Error("Cannot step: broken");
-      receive(address, envelopes);
+      receive(address, envelopes, incarnation);
     };
     socket.write(encodeFrame([{ group: 1, message: SAMPLES.heartbeat }]));
     await socket.closed();

@@ -1,16 +1,21 @@
 /** A peer of the TCP transport made of bytes. */
 import type { RawPeer } from "../../src/testing/mod.ts";
 import { helloToArray } from "../../src/schema.ts";
-import { encodeControlFrame, FRAME_KIND } from "../../src/wire.ts";
+import {
+  encodeControlFrame,
+  FRAME_KIND,
+  PROTOCOL_VERSIONS,
+} from "../../src/wire.ts";
 import { RawSocket } from "./ports.ts";
 
 /** The hello of a well-behaved peer. */
 export function helloOf(peer: Omit<RawPeer, "bytes">): Uint8Array {
   const hello = helloToArray({
-    versions: { min: 1, max: 1 },
+    versions: PROTOCOL_VERSIONS,
     deployment: peer.deployment,
     address: peer.from,
     clientAddress: null,
+    incarnation: null,
     target: peer.target,
     purpose: "messages",
   });

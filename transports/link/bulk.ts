@@ -26,6 +26,7 @@ import type {
   SnapshotTransfer,
   TransportHandler,
 } from "../../src/transport.ts";
+import type { Hello } from "../../src/schema.ts";
 import type { ByteChannel } from "./channel.ts";
 import type { Frame, FrameReader } from "./frame_reader.ts";
 import type { OpenedChannel } from "./handshake.ts";
@@ -204,7 +205,7 @@ export interface Receiver {
 export async function receiveSnapshot(
   { handler, config }: Receiver,
   { channel, reader }: { channel: ByteChannel; reader: FrameReader },
-  address: string,
+  sender: Pick<Hello, "address" | "incarnation">,
 ): Promise<void> {
   const watch = new Watch(channel, config);
   let writing: Promise<void> | undefined;
@@ -214,7 +215,7 @@ export async function receiveSnapshot(
     }, () => channel.destroy());
   });
   try {
-    const problem = await take({ handler, reader, watch }, address);
+    const problem = await take({ handler, reader, watch }, sender);
     pulse.stop();
     await writing;
     await channel.write(
@@ -238,7 +239,7 @@ async function take(
     reader: FrameReader;
     watch: Watch;
   },
-  address: string,
+  { address, incarnation }: Pick<Hello, "address" | "incarnation">,
 ): Promise<string> {
   const frame = await watch.next(reader);
   if (frame === null) return "it ended before it began";
@@ -248,7 +249,7 @@ async function take(
   const progress: Progress = { isWhole: false, violation: undefined };
   const chunks = readChunks(reader, watch, progress);
   try {
-    await handler.snapshot(address, { group, meta, chunks });
+    await handler.snapshot(address, { group, meta, chunks }, incarnation);
   } catch (error) {
     if (progress.violation !== undefined) throw progress.violation;
     return describeError(error);

@@ -88,6 +88,7 @@ async function greet(
     clientAddress: identity.clientAddress ?? null,
     target,
     purpose,
+    incarnation: identity.incarnation ?? null,
   });
   const maxBytes = MAX_HANDSHAKE_BYTES;
   const reader = new FrameReader(channel, { maxBytes, budget });
@@ -138,6 +139,7 @@ export function judge(
   const frame = encodeControlFrame(FRAME_KIND.accept, [
     version,
     identity.clientAddress ?? null,
+    identity.incarnation ?? null,
   ]);
   return { frame, objection: null };
 }

@@ -142,9 +142,9 @@ export class Inbound {
       const hello = await this.#greet(connection);
       if (hello === undefined) return;
       if (hello.purpose === "messages") {
-        await this.#receive(connection, hello.address);
+        await this.#receive(connection, hello);
       } else {
-        await receiveSnapshot(this.#context, connection, hello.address);
+        await receiveSnapshot(this.#context, connection, hello);
       }
     } catch (error) {
       this.#report(connection, error);
@@ -236,7 +236,7 @@ export class Inbound {
   }
 
   /** Delivers frame after frame until the connection ends. */
-  async #receive(connection: Connection, address: string): Promise<void> {
+  async #receive(connection: Connection, hello: Hello): Promise<void> {
     const { reader } = connection;
     for (;;) {
       const frame = reader.poll();
@@ -244,17 +244,18 @@ export class Inbound {
         if (!await reader.fill() || this.#closed) return;
         connection.silentSweeps = 0;
       } else {
-        this.#take(connection, address, frame);
+        this.#take(connection, hello, frame);
       }
     }
   }
 
-  #take(connection: Connection, address: string, frame: Frame): void {
+  #take(connection: Connection, hello: Hello, frame: Frame): void {
     switch (frame.kind) {
       case FRAME_KIND.messages: {
         const envelopes = decodeEnvelopes(frame.body, frame);
         try {
-          return this.#context.handler.receive(address, envelopes);
+          const { address, incarnation } = hello;
+          return this.#context.handler.receive(address, envelopes, incarnation);
         } catch (error) {
           throw new HandlerError(describeError(error));
         }

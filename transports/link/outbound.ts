@@ -174,7 +174,8 @@ export class OutboundLink {
     if (this.#closing.signal.aborted) return channel.destroy();
     this.#channel = channel;
     this.#missedPings = 0;
-    this.#tell({ type: "connected", clientAddress: accept.clientAddress });
+    const { clientAddress, incarnation } = accept;
+    this.#tell({ type: "connected", clientAddress, incarnation });
     this.#sendWaiting();
     const ticker = new Ticker(config.keepaliveMs, () => this.#ping());
     try {

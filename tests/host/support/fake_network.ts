@@ -84,7 +84,11 @@ export class FakeNetwork {
     for (const frame of frames) {
       if (this.#cut.has(frame.from) || this.#cut.has(frame.to)) continue;
       if (this.drop(frame)) continue;
-      this.#handlers.get(frame.to)?.receive(frame.from, frame.envelopes);
+      this.#handlers.get(frame.to)?.receive(
+        frame.from,
+        frame.envelopes,
+        null,
+      );
     }
     return frames.length > 0;
   }
