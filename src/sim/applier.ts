@@ -4,10 +4,18 @@
  * @module
  */
 import type { RawNode } from "../core/raw_node.ts";
-import type { Entry, EntryId, LogIndex, Term } from "../core/types.ts";
-import type { Applied, StateMachine } from "../state_machine.ts";
+import type {
+  AppliedConf,
+  Entry,
+  EntryId,
+  LogIndex,
+  Term,
+} from "../core/types.ts";
+import type { Applied } from "../state_machine.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { MemberView } from "./oracle.ts";
+import type { StoredSnapshot } from "./snapshots.ts";
+import type { SimMachine } from "./subject.ts";
 import type { World } from "./world.ts";
 
 /** What a command at some index gave. */
@@ -26,7 +34,7 @@ interface WaitingRead {
   readonly operation: PendingOperation;
 }
 
-type AnyMachine = StateMachine<unknown, unknown, unknown, unknown>;
+type AnyMachine = SimMachine<unknown, unknown, unknown, unknown>;
 
 /** Applies what is committed, in order, and tells who asked. */
 export class Applier {
@@ -34,6 +42,11 @@ export class Applier {
   readonly #world: World;
   #machine: AnyMachine;
   #appliedIndex: LogIndex = 0;
+  #appliedTerm: Term = 0;
+  /** The newest configuration that was applied; durable if the machine is. */
+  #conf: AppliedConf | undefined;
+  /** Results up to here came in a snapshot, if at all: nobody knows them. */
+  #unknownThrough: LogIndex = 0;
   /** Handed out and not yet applied. */
   #queue: Entry[] = [];
   /** Results of what this machine applied, by index. */
@@ -53,13 +66,61 @@ export class Applier {
     return this.#queue.length > 0;
   }
 
-  /** The process starts. Returns what its machine already holds. */
-  start(): LogIndex {
-    if (this.#world.options.host.durableMachine) return this.#appliedIndex;
-    this.#machine = this.#world.subject.create();
-    this.#appliedIndex = 0;
-    this.#results = [];
-    return 0;
+  /** What the machine holds. */
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+
+  /** The newest configuration that was applied by an entry. */
+  get conf(): AppliedConf | undefined {
+    return this.#conf;
+  }
+
+  /** The process starts, with what its machine and its disk hold. */
+  start(snapshot: StoredSnapshot | undefined): void {
+    if (!this.#world.options.host.durableMachine) this.#forget();
+    if (snapshot === undefined) return;
+    if (snapshot.meta.index > this.#appliedIndex) this.#become(snapshot);
+  }
+
+  /** Copies the state, if the machine can. */
+  capture(core: RawNode): StoredSnapshot | undefined {
+    const data = this.#machine.capture?.();
+    if (data === undefined || this.isOvertaken(core)) return undefined;
+    const meta = {
+      index: this.#appliedIndex,
+      term: this.#appliedTerm,
+      conf: core.conf,
+    };
+    return { meta, data };
+  }
+
+  /**
+   * Whether the core has taken in a snapshot that the machine has not: what
+   * waits to be applied lies below it.
+   */
+  isOvertaken(core: RawNode): boolean {
+    return core.appliedIndex > this.#appliedIndex;
+  }
+
+  /** Nothing that waits is to be applied any more. */
+  dropQueue(): void {
+    this.#queue = [];
+  }
+
+  /** The machine becomes what a durable snapshot holds. */
+  install(snapshot: StoredSnapshot): void {
+    const { index } = snapshot.meta;
+    if (index <= this.#appliedIndex) return;
+    this.#become(snapshot);
+    this.#checkMachine();
+    for (const [waitingFor, writes] of this.#writes) {
+      if (waitingFor > index) continue;
+      this.#writes.delete(waitingFor);
+      this.#world.marks.hit("writeCoveredBySnapshot");
+      for (const { operation } of writes) this.#lose(operation);
+    }
+    this.#answerReads();
   }
 
   /** The process is gone, and everybody who waited with it. */
@@ -82,7 +143,9 @@ export class Applier {
     let { index } = first;
     for (const operation of operations) {
       const known = this.#results[index];
-      if (index <= this.#appliedIndex) {
+      if (index <= this.#unknownThrough && known === undefined) {
+        this.#lose(operation);
+      } else if (index <= this.#appliedIndex) {
         this.#settleWrite({ term: first.term, operation }, index, known);
       } else {
         const waiting = this.#writes.get(index) ?? [];
@@ -103,6 +166,7 @@ export class Applier {
 
   /** Applies the next entries that wait. */
   apply(core: RawNode): void {
+    if (this.isOvertaken(core)) return this.dropQueue();
     const { host } = this.#world.options;
     const size = this.#world.isCalm() ? this.#queue.length : host.applyBatch;
     this.applyAll(core, this.#queue.splice(0, size));
@@ -114,26 +178,51 @@ export class Applier {
     let last = this.#appliedIndex;
     for (const entry of entries) {
       this.#world.machineChecks.applying(this.#member, entry, last++);
-      if (entry.type === "confChange") core.applyConfChange(entry.change);
+      if (entry.type !== "confChange") continue;
+      const conf = core.applyConfChange(entry.change);
+      this.#conf = { index: entry.index, conf };
     }
     this.#applyCommands(entries);
     for (const { index, term } of entries) {
       this.#appliedIndex = index;
+      this.#appliedTerm = term;
       this.#settleWritesAt(
         index,
         this.#results[index] ?? { term, result: undefined },
       );
     }
     core.applied(this.#appliedIndex);
-    const checksum = this.#machine.checksum?.();
-    if (checksum !== undefined) {
-      this.#world.machineChecks.machineAt(
-        this.#member,
-        this.#appliedIndex,
-        checksum,
-      );
-    }
+    this.#checkMachine();
     this.#answerReads();
+  }
+
+  #forget(): void {
+    this.#machine = this.#world.subject.create();
+    this.#appliedIndex = 0;
+    this.#appliedTerm = 0;
+    this.#conf = undefined;
+    this.#unknownThrough = 0;
+    this.#results = [];
+  }
+
+  #become({ meta, data }: StoredSnapshot): void {
+    this.#machine.install?.(data);
+    this.#appliedIndex = meta.index;
+    this.#appliedTerm = meta.term;
+    this.#conf = undefined;
+    this.#unknownThrough = meta.index;
+  }
+
+  #checkMachine(): void {
+    const checksum = this.#machine.checksum?.();
+    if (checksum === undefined) return;
+    const { machineChecks } = this.#world;
+    machineChecks.machineAt(this.#member, this.#appliedIndex, checksum);
+  }
+
+  /** Nobody can tell any more what became of a write (H71). */
+  #lose(operation: PendingOperation): void {
+    this.#world.settle(operation, { outcome: "unknown" });
   }
 
   #applyCommands(entries: readonly Entry[]): void {

@@ -92,6 +92,7 @@ export const MARKS = [
   "electedInJoint",
   "electedByOlderConf",
   "confsDiffer",
+  "writeCoveredBySnapshot",
 ] as const;
 
 /** The name of something that a run may reach. */

@@ -219,9 +219,10 @@ export class SimMember implements MemberView {
 
   #restore() {
     const { options, hooks, marks, conf } = this.#world;
+    this.#applier.start(undefined);
     const stored = this.disk.restore(
       conf,
-      this.#applier.start(),
+      this.#applier.appliedIndex,
       options.host.restoreTailBytes,
     );
     if (stored.lastIndex > 0) {

@@ -32,7 +32,13 @@ export {
   simulate,
   type SimulateOptions,
 } from "./simulate.ts";
-export type { HistoryEntry, Operation, Outcome, Subject } from "./subject.ts";
+export type {
+  HistoryEntry,
+  Operation,
+  Outcome,
+  SimMachine,
+  Subject,
+} from "./subject.ts";
 export type { TraceLine } from "./simulation.ts";
 export type { CheckName, FailureKind } from "./violation.ts";
 export { Violation } from "./violation.ts";

@@ -4,12 +4,8 @@
  *
  * @module
  */
-import type {
-  Applied,
-  Schema,
-  SnapshotSource,
-  StateMachine,
-} from "../state_machine.ts";
+import type { Applied, Schema, SnapshotSource } from "../state_machine.ts";
+import type { SimMachine } from "./subject.ts";
 import { mix32 } from "./trace_hash.ts";
 
 /** A write. The ids of all writes of a run are different. */
@@ -113,7 +109,7 @@ export interface RegisterMachineOptions {
 /** Lists under keys. */
 export class RegisterMachine
   implements
-    StateMachine<RegisterCommand, RegisterResult, RegisterQuery, RegisterList> {
+    SimMachine<RegisterCommand, RegisterResult, RegisterQuery, RegisterList> {
   /** Accepts everything that looks like a command. */
   readonly command: Schema<RegisterCommand> = { parse: parseRegisterCommand };
   readonly #lists = new Map<number, RegisterList>();
@@ -140,28 +136,18 @@ export class RegisterMachine
     return this.#checksum >>> 0;
   }
 
-  /** Captures lists, checksum and remembered results. */
-  snapshot(): SnapshotSource {
-    const captured = JSON.stringify({
+  /** Lists, checksum and remembered results, as bytes. */
+  capture(): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify({
       lists: [...this.#lists],
       results: this.#results && [...this.#results],
       checksum: this.#checksum,
-    });
-    return {
-      async *chunks() {
-        yield await Promise.resolve(new TextEncoder().encode(captured));
-      },
-    };
+    }));
   }
 
   /** Becomes what was captured. */
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    let text = "";
-    for await (const chunk of chunks) {
-      text += decoder.decode(chunk, { stream: true });
-    }
-    const captured = JSON.parse(text);
+  install(state: Uint8Array): void {
+    const captured = JSON.parse(new TextDecoder().decode(state));
     this.#lists.clear();
     for (const [key, list] of captured.lists) this.#lists.set(key, list);
     this.#results?.clear();
@@ -169,6 +155,25 @@ export class RegisterMachine
       this.#results?.set(id, result);
     }
     this.#checksum = captured.checksum;
+  }
+
+  /** Captures at once, streams afterwards. */
+  snapshot(): SnapshotSource {
+    const captured = this.capture();
+    return {
+      async *chunks() {
+        yield await Promise.resolve(captured);
+      },
+    };
+  }
+
+  /** Becomes what was captured. */
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const parts: number[] = [];
+    for await (const chunk of chunks) {
+      for (const byte of chunk) parts.push(byte);
+    }
+    this.install(Uint8Array.from(parts));
   }
 
   #applyOne(command: RegisterCommand): RegisterResult {

@@ -39,12 +39,24 @@ export interface HistoryEntry<Command, Result, Query, Answer> {
 }
 
 /**
+ * A state machine that may also be copied and put back at once. Without both
+ * methods a run takes no snapshots.
+ */
+export interface SimMachine<Command, Result, Query, Answer>
+  extends StateMachine<Command, Result, Query, Answer> {
+  /** The whole state as of the last `apply`, as bytes. */
+  capture?(): Uint8Array;
+  /** Becomes what was captured, whatever it held before (H67). */
+  install?(state: Uint8Array): void;
+}
+
+/**
  * A state machine under test. `apply` and `query` must return at once: the
  * simulator has no event loop to wait in.
  */
 export interface Subject<Command, Result, Query, Answer> {
   /** Makes an empty machine; called for every life of every member. */
-  create(): StateMachine<Command, Result, Query, Answer>;
+  create(): SimMachine<Command, Result, Query, Answer>;
   /** The bytes of a command. */
   encode(command: Command): Uint8Array;
   /** The command in these bytes. */
