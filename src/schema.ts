@@ -31,7 +31,7 @@ const confStep = z.union([
 ]);
 
 const confChange = z.tuple([
-  z.enum(["auto", "implicit", "explicit"]),
+  z.enum(["auto", "simple", "implicit", "explicit"]),
   z.array(confStep).max(MAX_MEMBERS),
 ]);
 

@@ -44,7 +44,10 @@ export function isJoint(conf: ConfState): boolean {
  */
 export function applyChange(conf: ConfState, change: ConfChange): ConfState {
   if (leavesJoint(change)) return leaveJoint(conf);
-  const joint = change.transition !== "auto" || change.steps.length > 1;
+  const { steps, transition } = change;
+  const joint = transition === "auto"
+    ? steps.length > 1
+    : transition !== "simple";
   return joint
     ? enterJoint(conf, change.steps, change.transition !== "explicit")
     : applySimple(conf, change.steps);

@@ -91,11 +91,12 @@ export interface ConfChangeStep {
  */
 export interface ConfChange {
   /**
-   * `auto` uses a joint configuration only if more than one step needs it and
-   * leaves it by itself; `implicit` always uses one and leaves by itself;
-   * `explicit` waits for an empty change.
+   * `auto` uses a joint configuration only if there is more than one step and
+   * leaves it by itself; `simple` never uses one, and fits only if at most one
+   * voter changes; `implicit` always uses one and leaves by itself; `explicit`
+   * waits for an empty change of `auto`.
    */
-  readonly transition: "auto" | "implicit" | "explicit";
+  readonly transition: "auto" | "simple" | "implicit" | "explicit";
   /** Taken in order, in force together. */
   readonly steps: readonly ConfChangeStep[];
 }
