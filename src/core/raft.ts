@@ -113,7 +113,7 @@ export class Raft {
     this.tracker = new Tracker(conf, this.config, this.log.lastIndex + 1);
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
-    this.#drawElectionTimeout();
+    this.drawElectionTimeout();
   }
 
   /** What must be durable. */
@@ -225,7 +225,7 @@ export class Raft {
   }
 
   /** Draws the next timeout: uniform in [electionTicks, 2 electionTicks). */
-  #drawElectionTimeout(): void {
+  drawElectionTimeout(): void {
     const { electionTicks } = this.config;
     this.electionTimeout = electionTicks +
       Math.floor(this.#random() * electionTicks);
@@ -243,7 +243,7 @@ export class Raft {
     this.leader = null;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
-    this.#drawElectionTimeout();
+    this.drawElectionTimeout();
     this.transferTarget = null;
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;

@@ -153,6 +153,15 @@ export class RawNode {
     tick(this.#raft, now);
   }
 
+  /**
+   * Draws a new election timeout now, from the injected random source. The
+   * core does so by itself at every change of term or role (H16); this is for
+   * tests that choose the timeout.
+   */
+  drawElectionTimeout(): void {
+    this.#raft.drawElectionTimeout();
+  }
+
   /** Takes a message of another member. */
   step(message: Message): StepResult {
     return step(this.#raft, message);
