@@ -18,6 +18,7 @@ import type {
 import type { Clock } from "./clock.ts";
 import type { HostEvent } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { Sender } from "./peers.ts";
 import type { HostServices, Participant } from "./participant.ts";
 import { Tasks } from "./tasks.ts";
 import { Ticker } from "./ticker.ts";
@@ -43,7 +44,7 @@ export interface HostEngineOptions {
 
 /** A frame that waits for the turn. */
 interface Frame {
-  readonly address: string;
+  readonly sender: Sender;
   readonly envelopes: readonly Envelope[];
 }
 
@@ -165,8 +166,12 @@ export class HostEngine implements HostServices, TransportHandler {
 
   // For the transport: nothing happens inside its calls but noting.
 
-  receive(address: string, envelopes: readonly Envelope[]): void {
-    this.#inbox.push({ address, envelopes });
+  receive(
+    address: string,
+    envelopes: readonly Envelope[],
+    incarnation: string | null,
+  ): void {
+    this.#inbox.push({ sender: { address, incarnation }, envelopes });
     this.#requestTurn();
   }
 
@@ -212,26 +217,26 @@ export class HostEngine implements HostServices, TransportHandler {
     if (this.#inbox.length === 0) return;
     const frames = this.#inbox;
     this.#inbox = [];
-    for (const { address, envelopes } of frames) {
+    for (const { sender, envelopes } of frames) {
       for (const { group, message } of envelopes) {
         const member = this.#members.get(group);
         if (member === undefined) {
-          this.#ignore(address, group, message, "unknownGroup");
-        } else this.#receive(member, address, message, now);
+          this.#ignore(sender, group, message, "unknownGroup");
+        } else this.#receive(member, sender, message, now);
       }
     }
   }
 
   #receive(
     member: Participant,
-    address: string,
+    sender: Sender,
     message: Message,
     now: number,
   ): void {
     try {
-      const ignored = member.receive(address, message, now);
+      const ignored = member.receive(sender, message, now);
       if (ignored !== null) {
-        this.#ignore(address, member.group, message, ignored);
+        this.#ignore(sender, member.group, message, ignored);
       } else if (!member.marked) {
         member.marked = true;
         this.#marked.push(member);
@@ -242,7 +247,7 @@ export class HostEngine implements HostServices, TransportHandler {
   }
 
   #ignore(
-    address: string,
+    { address }: Sender,
     group: GroupId,
     message: Message,
     reason: Extract<HostEvent, { type: "ignored" }>["reason"],

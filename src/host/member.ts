@@ -32,7 +32,7 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import type { HostServices, Participant } from "./participant.ts";
-import { Peers } from "./peers.ts";
+import { Peers, type Sender } from "./peers.ts";
 import { Proposals } from "./proposals.ts";
 import { requestNumberBase } from "./random.ts";
 import { Reads } from "./reads.ts";
@@ -246,11 +246,11 @@ export class Member<C, R, Q, A> implements Participant {
   // Turns of the host.
 
   receive(
-    address: string,
+    sender: Sender,
     message: Message,
     now: number,
   ): IgnoredReason | null {
-    const ignored = this.#peers.admit(address, message, now);
+    const ignored = this.#peers.admit(sender, message, now);
     if (ignored !== null) return ignored;
     // Its data comes by the transport's bulk channel or not at all.
     if (message.type === "installSnapshot") return "unsupported";

@@ -93,6 +93,7 @@ export type IgnoredReason =
   | "wrongReceiver"
   | "unknownSender"
   | "wrongAddress"
+  | "replacedDisk"
   | "repeated"
   | "unsupported";
 

@@ -11,6 +11,7 @@ import type { PeerState } from "../transport.ts";
 import type { Clock } from "./clock.ts";
 import type { IgnoredReason } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Sender } from "./peers.ts";
 import type { Tasks } from "./tasks.ts";
 import type { WritePipeline } from "./write_pipeline.ts";
 
@@ -25,11 +26,11 @@ export interface Participant {
   /** Whether {@linkcode applySlice} would do something. */
   readonly hasApplies: boolean;
   /**
-   * Steps a message from the host at `address`.
+   * Steps a message from another host.
    *
    * @returns Why it was left out, or `null`.
    */
-  receive(address: string, message: Message, now: number): IgnoredReason | null;
+  receive(sender: Sender, message: Message, now: number): IgnoredReason | null;
   /** A tick passes. */
   tick(now: number): void;
   /** Carries out what the core has ready, into the host's joined I/O. */

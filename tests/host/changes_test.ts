@@ -46,13 +46,11 @@ describe("an applied membership change", () => {
       const fromFourth = {
         group: 1,
         message: {
-          type: "heartbeat",
+          type: "readIndex",
           from: 4,
           to: 1,
-          term: 3,
-          commitIndex: 0,
-          round: 0,
-          sentAt: 0,
+          term: 0,
+          context: 1,
         },
       } as const;
       const entry: Entry = {
@@ -79,6 +77,20 @@ describe("an applied membership change", () => {
       assertEquals(world.place(1).host.status().ignoredCount, 1);
       assert(member.status().members.at(-1)?.lastContactMs !== null);
       collected.stop();
+    }));
+
+  it("is not waited for by who is behind: strangers may lead (thesis §4.1)", () =>
+    withWorld(3, async (world) => {
+      const member = await world.member(1);
+      const type = "heartbeat";
+      const header = { from: 4, to: 1, term: 3, commitIndex: 0 };
+      world.network.inject("fourth:1", addressOf(1), [{
+        group: 1,
+        message: { type, ...header, round: 0, sentAt: 0 },
+      }]);
+      await world.settle();
+      assertEquals(world.place(1).host.status().ignoredCount, 0);
+      assertEquals(member.status().leader, 4);
     }));
 
   it("takes effect again when the log is replayed", () =>

@@ -231,10 +231,17 @@ describe("messages that may not be believed are left out, counted and told (H131
         "wrongReceiver",
       ],
       [
-        "of nobody here",
+        "of nobody here, from a member's host",
         addressOf(2),
         1,
         { ...vote, from: 8 },
+        "wrongAddress",
+      ],
+      [
+        "of nobody here, who wants to be served",
+        "eighth:1",
+        1,
+        { type: "readIndex", from: 8, to: 1, term: 0, context: 1 },
         "unknownSender",
       ],
       [
