@@ -126,6 +126,8 @@ export class Member<C, R, Q, A> implements Participant {
       maxPendingCount: settings.core.maxPendingReads,
       firstContext: requestNumberBase(random),
       retryMs: this.#electionMs / 2,
+      holdsLease: () => false,
+      wake: () => services.wake(this),
     });
   }
 

@@ -38,6 +38,10 @@ export interface ReadsOptions {
   readonly firstContext: number;
   /** Milliseconds without an answer before a round is asked for again. */
   readonly retryMs: number;
+  /** Whether nobody else can have been elected so far (thesis §6.4.1). */
+  readonly holdsLease: () => boolean;
+  /** Asks for a turn with a `flush`. */
+  readonly wake: () => void;
 }
 
 /** One read and the promise somebody holds for it. */
@@ -49,6 +53,8 @@ interface Read<Q, A> {
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal | undefined;
   onAbort: (() => void) | null;
+  /** Whether only a lease stands for its index; then that is checked last. */
+  leased: boolean;
   settled: boolean;
 }
 
@@ -81,6 +87,8 @@ export class Reads<Q, A> {
   /** How many distinct rounds `#rounds` holds. */
   #roundCount = 0;
   #confirmed: Confirmed<Q, A>[] = [];
+  /** Leased reads whose query takes its time. */
+  readonly #answering = new Set<Read<Q, A>>();
   #lastContext: number;
   /** How many are unanswered. */
   #count = 0;
@@ -122,6 +130,18 @@ export class Reads<Q, A> {
       options,
       (read) => this.#confirmed.push({ reads: [read], index: 0 }),
     );
+  }
+
+  /**
+   * A read of what this leader has committed, if its lease still holds after
+   * the answer was found (H95); else as with {@linkcode add}.
+   */
+  addLeased(options: NewRead<Q>, commitIndex: LogIndex): Promise<A> {
+    if (!this.#options.holdsLease()) return this.add(options);
+    return this.#take(options, (read) => {
+      read.leased = true;
+      this.#confirmed.push({ reads: [read], index: commitIndex });
+    });
   }
 
   /** Asks for one round for everything queued. */
@@ -197,6 +217,7 @@ export class Reads<Q, A> {
     this.#rounds.clear();
     this.#roundCount = 0;
     this.#confirmed = [];
+    this.#answering.clear();
   }
 
   #take(
@@ -224,6 +245,7 @@ export class Reads<Q, A> {
         reject,
         signal,
         onAbort: null,
+        leased: false,
         settled: false,
       };
       this.#count++;
@@ -269,13 +291,39 @@ export class Reads<Q, A> {
 
   #answer(read: Read<Q, A>, answer: Answerer<Q, A>): void {
     if (read.settled) return;
+    if (read.leased && !this.#options.holdsLease()) return this.#askFor(read);
     try {
       const result = answer(read.query);
+      if (read.leased) return this.#finishLeased(read, result);
       this.#forget(read);
       read.resolve(result);
     } catch (error) {
       this.#reject(read, error);
     }
+  }
+
+  /** Gives a leased answer out if the lease outlasted the query (H95). */
+  #finishLeased(read: Read<Q, A>, result: A | Promise<A>): void {
+    const finish = (value: A) => {
+      this.#answering.delete(read);
+      if (read.settled) return;
+      if (!this.#options.holdsLease()) return this.#askFor(read);
+      this.#forget(read);
+      read.resolve(value);
+    };
+    if (!(result instanceof Promise)) return finish(result);
+    this.#answering.add(read);
+    result.then(finish, (error) => {
+      this.#answering.delete(read);
+      this.#reject(read, error);
+    });
+  }
+
+  /** Has a read confirmed by a round after all. */
+  #askFor(read: Read<Q, A>): void {
+    read.leased = false;
+    this.#queue.push(read);
+    this.#options.wake();
   }
 
   #expire(now: number, leader: NodeId | null): void {
@@ -287,6 +335,9 @@ export class Reads<Q, A> {
         this.#earliestDeadline = read.deadline;
       }
     }
+    this.#confirmed = this.#confirmed.filter(({ reads }) =>
+      reads.some((read) => !read.settled)
+    );
   }
 
   #reject(read: Read<Q, A>, error: unknown): void {
@@ -313,6 +364,7 @@ export class Reads<Q, A> {
       this.#queue,
       ...this.#distinctRounds().map((round) => round.reads),
       ...this.#confirmed.map((batch) => batch.reads),
+      ...this.#answering,
     ].flat().filter((read) => !read.settled);
   }
 }
