@@ -27,7 +27,8 @@ export function rolesAfter(before: ConfRoles, change: ConfChange): ConfRoles {
   const parts = partsOf(before);
   const { transition, steps } = change;
   const leaves = transition === "auto" && steps.length === 0;
-  const enters = !leaves && (transition !== "auto" || steps.length > 1);
+  const enters = !leaves && transition !== "simple" &&
+    (transition !== "auto" || steps.length > 1);
   if (leaves) { for (const part of parts.values()) part.outgoing = false; }
   if (enters) {
     for (const part of parts.values()) {

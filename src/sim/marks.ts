@@ -93,6 +93,10 @@ export const MARKS = [
   "electedByOlderConf",
   "confsDiffer",
   "writeCoveredBySnapshot",
+  "transferTriggered",
+  "snapshotSent",
+  "jointSnapshotSent",
+  "removedTold",
 ] as const;
 
 /** The name of something that a run may reach. */

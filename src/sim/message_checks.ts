@@ -8,11 +8,13 @@ import type {
   AppendEntries,
   AppendEntriesResponse,
   Heartbeat,
+  InstallSnapshot,
   Message,
+  Removed,
   RequestVote,
   RequestVoteResponse,
 } from "../core/message.ts";
-import { reignTermAt } from "./committed_log.ts";
+import { type Reign, reignTermAt } from "./committed_log.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
 import { fail } from "./violation.ts";
@@ -52,6 +54,14 @@ export class MessageChecks {
         return this.#checkAppend(member, message);
       case "heartbeat":
         return this.#checkHeartbeat(member, message);
+      case "installSnapshot":
+        return this.#checkInstall(member, message);
+      case "timeoutNow":
+        this.#marks.hit("transferTriggered");
+        this.#checkLeads(member, message, "tells others to campaign");
+        return;
+      case "removed":
+        return this.#checkRemoved(member, message);
       case "readIndexResponse":
         if (message.index > this.#oracle.committed.lastIndex) {
           fail(
@@ -129,13 +139,8 @@ export class MessageChecks {
 
   #checkAppend(member: MemberView, message: AppendEntries): void {
     const { term, prevLogIndex, prevLogTerm, entries, commitIndex } = message;
-    const reign = this.#oracle.reigns.get(term);
-    if (reign?.node !== member.id) {
-      fail(
-        "messageTruth",
-        `Member ${member.id} sends entries in term ${term}, which ${reign?.node} leads`,
-      );
-    }
+    const reign = this.#checkLeads(member, message, "sends entries");
+    this.#checkPayload(member, message);
     if (commitIndex > this.#oracle.committed.lastIndex) {
       fail(
         "messageTruth",
@@ -157,14 +162,8 @@ export class MessageChecks {
   }
 
   #checkHeartbeat(member: MemberView, message: Heartbeat): void {
-    const { term, commitIndex, to } = message;
-    const reign = this.#oracle.reigns.get(term);
-    if (reign?.node !== member.id) {
-      fail(
-        "messageTruth",
-        `Member ${member.id} sends heartbeats in term ${term}, which ${reign?.node} leads`,
-      );
-    }
+    const { commitIndex, to } = message;
+    this.#checkLeads(member, message, "sends heartbeats");
     const follower = this.#members.find(({ id }) => id === to);
     const has = follower?.disk.durable.lastIndex ?? 0;
     if (commitIndex > has || commitIndex > this.#oracle.committed.lastIndex) {
@@ -173,5 +172,58 @@ export class MessageChecks {
         `Leader ${member.id} tells ${to} that ${commitIndex} is committed; it has ${has}, committed is ${this.#oracle.committed.lastIndex}`,
       );
     }
+  }
+
+  /** A snapshot is told of by the leader, and tells what was committed. */
+  #checkInstall(member: MemberView, message: InstallSnapshot): void {
+    const { snapshot } = message;
+    this.#checkLeads(member, message, "sends a snapshot");
+    this.#oracle.checkSnapshot(
+      `The snapshot that ${member.id} sends`,
+      snapshot,
+    );
+    this.#marks.hit("snapshotSent");
+    if (snapshot.conf.votersOutgoing.length > 0) {
+      this.#marks.hit("jointSnapshotSent");
+    }
+  }
+
+  /** Nobody is told to go who was not removed (H80). */
+  #checkRemoved(member: MemberView, { to, reason, version }: Removed): void {
+    this.#marks.hit("removedTold");
+    const { conf } = this.#oracle.committed.lastConf;
+    if (reason !== "removed") return;
+    if (conf.removed.includes(to) && version <= conf.version) return;
+    fail(
+      "messageTruth",
+      `Member ${member.id} tells ${to} that version ${version} removed it: removed are ${conf.removed}, in version ${conf.version}`,
+    );
+  }
+
+  /** Witnesses get no payloads, and everybody else gets all (H89). */
+  #checkPayload(member: MemberView, { to, entries }: AppendEntries): void {
+    const isWitness = member.core?.conf.witnesses.includes(to) ?? false;
+    const wrong = isWitness ? "command" : "omitted";
+    const entry = entries.find(({ type }) => type === wrong);
+    if (entry === undefined) return;
+    fail(
+      "witnessPayload",
+      `Leader ${member.id} sends ${
+        isWitness ? "a payload to the witness" : "no payload to the data member"
+      } ${to} at index ${entry.index}`,
+    );
+  }
+
+  #checkLeads(
+    member: MemberView,
+    { term }: Message,
+    deed: string,
+  ): Reign {
+    const reign = this.#oracle.reigns.get(term);
+    if (reign?.node === member.id) return reign;
+    return fail(
+      "messageTruth",
+      `Member ${member.id} ${deed} in term ${term}, which ${reign?.node} leads`,
+    );
   }
 }

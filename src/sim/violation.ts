@@ -33,6 +33,7 @@ export type CheckName =
   | "electionQuorum"
   | "leaderEligible"
   | "snapshotTruth"
+  | "witnessPayload"
   | "convergence"
   | "progress";
 

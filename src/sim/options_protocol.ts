@@ -1,0 +1,54 @@
+/**
+ * What a seed decides about the protocol itself: memberships, leaderships,
+ * snapshots, and the consistency of reads. Times are virtual milliseconds,
+ * shares are in thousandths.
+ *
+ * @module
+ */
+import type { SnapshotOptions } from "./snapshots.ts";
+
+/**
+ * One thing that may be asked of a group. Of one member at a time: `addVoter`,
+ * `addLearner`, `promote`, `demote`, `remove`, `removeLeader`, `update`. Of
+ * several at once: `replace`, by joint consensus; `rivalChanges`, at everybody
+ * who believes to lead (H90). `hastyChange` waits for an election and proposes
+ * a change at once (H76), `jointCrash` for a change of several members, and
+ * crashes the leader (H82), `installCrash` for a snapshot and crashes its
+ * receiver. `transfer` and `forgetLeader` are asked of anybody; `campaign` too,
+ * of learners and removed members as well (H09, H12). `snapshot` takes one
+ * now; `figureEight` plays the schedule of the thesis, figure 3.7 (H21).
+ */
+export type ProtocolFaultKind =
+  | "addVoter"
+  | "addLearner"
+  | "promote"
+  | "demote"
+  | "remove"
+  | "removeLeader"
+  | "update"
+  | "replace"
+  | "rivalChanges"
+  | "hastyChange"
+  | "jointCrash"
+  | "installCrash"
+  | "transfer"
+  | "forgetLeader"
+  | "campaign"
+  | "snapshot"
+  | "figureEight";
+
+/** What is asked of a group besides reads and writes. */
+export interface ProtocolOptions {
+  /** What may happen; all equally likely. None: nothing does. */
+  readonly kinds: readonly ProtocolFaultKind[];
+  /** Longest time between two of them. */
+  readonly gapMs: number;
+  /** Most members at a time, learners included. */
+  readonly maxMembers: number;
+  /** Most members over the whole run. */
+  readonly maxIds: number;
+  /** Share of the removed members that go on running and disturb (H09). */
+  readonly disturberPermille: number;
+  /** How members get from logs to snapshots. */
+  readonly snapshots: SnapshotOptions;
+}
