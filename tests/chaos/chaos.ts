@@ -126,6 +126,11 @@ async function orAborted<T>(
   });
 }
 
+function median(all: readonly number[]): string {
+  const middle = [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)];
+  return middle === undefined ? "-" : `${middle.toFixed(0)} ms`;
+}
+
 /** One line that says it all. */
 export function describeReport(report: ChaosReport): string {
   const worst = (all: readonly number[]) =>
@@ -134,9 +139,11 @@ export function describeReport(report: ChaosReport): string {
     report.violations.length === 0 ? "ok" : "VIOLATED"
   }: ${report.acknowledged} acknowledged, ${report.unknown} unknown, ` +
     `${report.notAppended} not appended, ${report.reads} reads verified; ` +
-    `slowest write after ${report.leaderMs.length} leader kills ${
+    `first write after ${report.leaderMs.length} leader kills ${
+      median(report.leaderMs)
+    } in the median, ${
       worst(report.leaderMs)
-    }, after ${report.followerMs.length} follower kills ${
+    } at worst, after ${report.followerMs.length} follower kills ${
       worst(report.followerMs)
     }, after ${report.fullMs.length} full restarts ${worst(report.fullMs)}; ` +
     `${report.violations.length} violations`;
@@ -168,10 +175,14 @@ async function strike(
   victims: readonly number[],
   { cluster, clients, random }: Scene,
 ): Promise<number> {
+  let since = performance.now();
   await cluster.signal(victims, "SIGKILL");
-  // With nobody left the clock starts once the members are back.
-  if (kill === "full") await cluster.startAll();
-  const ms = await clients.untilServed(SERVED_MS);
+  if (kill === "full") {
+    // With nobody left the clock starts once the members are back.
+    await cluster.startAll();
+    since = performance.now();
+  }
+  const ms = await clients.untilServed(SERVED_MS, since);
   if (kill !== "full") {
     await sleep(300 * random());
     await cluster.startAll();
