@@ -69,7 +69,6 @@ export class SimClients {
   readonly #operations: PendingOperation[] = [];
   #isStopped = false;
   #order = 0;
-  #serial = 0;
   #batch = 0;
   /** The highest index that anything which has returned had seen. */
   #seenIndex: LogIndex = 0;
@@ -203,6 +202,7 @@ export class SimClients {
     const { thinkMs } = this.#world.options.clients;
     this.#world.schedule(this.#random.below(thinkMs + 1), {
       type: "client",
+      group: this.#world.group,
       client,
     });
   }
@@ -217,7 +217,11 @@ export class SimClients {
 
   #drawOperation(client: number): Operation<unknown, unknown> {
     const { seen } = this.#clientOf(client);
-    return this.#world.subject.next(this.#random, this.#serial++, seen);
+    return this.#world.subject.next(
+      this.#random,
+      this.#world.newSerial(),
+      seen,
+    );
   }
 
   #drawOperations(client: number): Operation<unknown, unknown>[] {
@@ -260,7 +264,8 @@ export class SimClients {
     state.batch = batch;
     state.waiting = pending;
     const { timeoutMs } = this.#world.options.clients;
-    this.#world.schedule(timeoutMs, { type: "deadline", client, batch });
+    const { group } = this.#world;
+    this.#world.schedule(timeoutMs, { type: "deadline", group, client, batch });
     member.submit(pending);
     return pending;
   }

@@ -1,6 +1,6 @@
 /**
- * A disk as a member sees it: writes become durable later, in order, and a
- * crash loses those that have not (H45, H143).
+ * What is on a member's disk: its log and hard state, as written and as
+ * durable, and what is damaged of them.
  *
  * @module
  */
@@ -13,8 +13,6 @@ import {
 } from "../core/types.ts";
 import type { Load, Ready, RestoredState } from "../core/ready.ts";
 import { LogMirror } from "./log_mirror.ts";
-import type { DiskOptions } from "./options.ts";
-import type { SimRandom } from "./prng.ts";
 
 /** One Ready's part that goes to disk. */
 export interface DiskWrite {
@@ -26,113 +24,122 @@ export interface DiskWrite {
   readonly digests: readonly number[];
   /** Whether the write counts only when flushed. */
   readonly mustSync: boolean;
-  /** When the device is done with it, in virtual milliseconds. */
-  doneAt: number;
 }
 
-/** What a crash did to the writes that were not flushed. */
-export interface CrashLoss {
-  readonly lost: readonly DiskWrite[];
-  readonly kept: readonly DiskWrite[];
-}
-
-/** The disk of one member; survives its crashes. */
+/**
+ * The contents of one member's disk; they survive its crashes. When writes
+ * become durable is for the device to say.
+ */
 export class SimDisk {
   /** What a crash cannot take. */
   readonly durable: LogMirror = new LogMirror();
   /** What was written, flushed or not: what a reader sees. */
   readonly written: LogMirror = new LogMirror();
-  /** Flush times are multiplied by this; a slow disk has more than 1. */
-  slowness = 1;
+  /** Writes that are not yet done. */
+  pendingCount = 0;
   #hardState: HardState = INITIAL_HARD_STATE;
-  /** Done but never synced, then in flight; ascending by number. */
-  #unsynced: DiskWrite[] = [];
-  #pending: DiskWrite[] = [];
-  readonly #options: DiskOptions;
-  readonly #random: SimRandom;
-
-  /** Makes an empty disk. */
-  constructor(options: DiskOptions, random: SimRandom) {
-    this.#options = options;
-    this.#random = random;
-  }
+  /** A write that a crash left half done; recognised when the disk is read. */
+  #torn: DiskWrite | undefined;
+  /** Indexes of entries whose bits have rotted (H62). */
+  readonly #rotten = new Set<LogIndex>();
 
   /** Term, vote and commit that a crash cannot take. */
   get hardState(): HardState {
     return this.#hardState;
   }
 
-  /** Writes that are not yet done. */
-  get pendingCount(): number {
-    return this.#pending.length;
+  /** Whether a checksum is wrong somewhere in the log. */
+  get isRotten(): boolean {
+    return this.#rotten.size > 0;
   }
 
-  /**
-   * Takes a Ready's write. Returns in how many milliseconds it will be done:
-   * never before the writes that came first.
-   */
-  write(ready: Ready, now: number): number {
-    const last = this.#pending[this.#pending.length - 1];
-    const doneAt = Math.max(last?.doneAt ?? 0, now + this.#flushMs(ready));
-    this.#pending.push({
-      number: ready.number,
-      hardState: ready.hardState,
-      entries: ready.entries,
-      digests: this.written.append(ready.entries),
-      mustSync: ready.mustSync,
-      doneAt,
-    });
-    return doneAt - now;
+  /** Takes a Ready's write. */
+  write(ready: Ready): DiskWrite {
+    const { number, hardState, entries, mustSync } = ready;
+    const [first] = entries;
+    for (const index of this.#rotten) {
+      if (first !== undefined && index >= first.index) {
+        this.#rotten.delete(index);
+      }
+    }
+    this.pendingCount++;
+    const digests = this.written.append(entries);
+    return { number, hardState, entries, digests, mustSync };
   }
 
-  /** Takes the next write that is done by `now`, or `undefined`. */
-  complete(now: number): DiskWrite | undefined {
-    const write = this.#pending[0];
-    if (write === undefined || write.doneAt > now) return undefined;
-    this.#pending.shift();
-    this.#unsynced.push(write);
-    if (write.mustSync) this.#sync();
-    return write;
+  /** From now on a crash cannot take this write. */
+  sync({ hardState, entries, digests }: DiskWrite): void {
+    if (hardState !== undefined) this.#hardState = hardState;
+    this.durable.appendChained(entries, digests);
   }
 
-  /** Ends all waiting: what is in flight is done now. */
-  hurry(now: number): void {
-    for (const write of this.#pending) write.doneAt = now;
-  }
-
-  /**
-   * Loses what was not flushed, save perhaps some whole writes, in order.
-   * Writes that nobody waited for may be lost though they were done.
-   */
-  crash(): CrashLoss {
-    const writes = [...this.#unsynced, ...this.#pending];
-    const keep = this.#random.chance(this.#options.keepPrefixPermille)
-      ? this.#random.between(0, writes.length)
-      : 0;
-    this.#unsynced = writes.slice(0, keep);
-    this.#sync();
-    this.#pending = [];
+  /** A crash: what is not durable is gone. */
+  revert(): void {
     this.written.copyFrom(this.durable);
-    return { lost: writes.slice(keep), kept: writes.slice(0, keep) };
   }
 
-  /** Reads stored entries, flushed or not, perhaps fewer than would fit. */
-  load(load: Load): { entries: Entry[]; isShort: boolean } {
-    const entries = this.written.slice(load.from, load.through, load.maxBytes);
-    const isShort = entries.length > 1 &&
-      this.#random.chance(this.#options.loadShortPermille);
-    if (isShort) entries.length = this.#random.between(1, entries.length - 1);
-    return { entries, isShort };
+  /** A crash in the middle of a write leaves a part of it. */
+  tear(write: DiskWrite): void {
+    if (write.entries.length > 0) this.#torn = write;
   }
 
-  /** How long a load takes, in virtual milliseconds. */
-  loadMs(): number {
-    return this.#random.between(0, this.#options.loadMs) * this.slowness;
+  /**
+   * What a checksum says of the end of the log: a write that was left half
+   * done is cut off (H47). Returns whether there was one.
+   */
+  repairTail(): boolean {
+    const hadTorn = this.#torn !== undefined;
+    this.#torn = undefined;
+    return hadTorn;
   }
 
-  /** Whether a load fails for good. */
-  loadFails(): boolean {
-    return this.#random.chance(this.#options.loadFailPermille);
+  /**
+   * Lets a durable command rot that is at or behind `from`, if there is one.
+   * Returns its index.
+   */
+  rot(from: LogIndex): LogIndex | undefined {
+    for (let index = from; index <= this.durable.lastIndex; index++) {
+      if (this.durable.entryAt(index)?.type !== "command") continue;
+      if (this.written.entryAt(index) !== this.durable.entryAt(index)) continue;
+      this.#rotten.add(index);
+      return index;
+    }
+    return undefined;
+  }
+
+  /** The data is there again, from a mirror of the disk. */
+  mend(): void {
+    this.#rotten.clear();
+  }
+
+  /**
+   * What becomes of damage that nobody checks for: the log holds what was
+   * never written. For tests of the checkers.
+   */
+  trustDamage(): void {
+    const torn = this.#torn?.entries ?? [];
+    this.#torn = undefined;
+    if (torn.length > 0) this.durable.append(torn.map(altered));
+    const rotten = [...this.#rotten];
+    this.#rotten.clear();
+    if (rotten.length > 0) {
+      const first = Math.min(...rotten);
+      const rest: Entry[] = [];
+      for (let i = first; i <= this.durable.lastIndex; i++) {
+        const entry = this.durable.entryAt(i);
+        if (entry === undefined) continue;
+        rest.push(rotten.includes(i) ? altered(entry) : entry);
+      }
+      this.durable.append(rest);
+    }
+    this.written.copyFrom(this.durable);
+  }
+
+  /** Reads stored entries, flushed or not; `undefined` if one has rotted. */
+  load({ from, through, maxBytes }: Load): Entry[] | undefined {
+    const entries = this.written.slice(from, through, maxBytes);
+    const isRotten = entries.some(({ index }) => this.#rotten.has(index));
+    return isRotten ? undefined : entries;
   }
 
   /** What a member starts from after a crash, as storage would return it. */
@@ -152,22 +159,12 @@ export class SimDisk {
       appliedIndex,
     };
   }
-
-  #flushMs(ready: Ready): number {
-    const { minFlushMs, spreadMs } = this.#options;
-    if (isEmpty(ready)) return 0;
-    return (minFlushMs + this.#random.below(spreadMs + 1)) * this.slowness;
-  }
-
-  #sync(): void {
-    for (const write of this.#unsynced) {
-      if (write.hardState !== undefined) this.#hardState = write.hardState;
-      this.durable.appendChained(write.entries, write.digests);
-    }
-    this.#unsynced = [];
-  }
 }
 
-function isEmpty(ready: Ready): boolean {
-  return ready.hardState === undefined && ready.entries.length === 0;
+/** An entry with a bit flipped. */
+function altered(entry: Entry): Entry {
+  if (entry.type !== "command") return entry;
+  const data = entry.data.length > 0 ? entry.data.slice() : new Uint8Array(1);
+  data[data.length - 1] = (data[data.length - 1] ?? 0) ^ 1;
+  return { ...entry, data };
 }

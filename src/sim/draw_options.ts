@@ -12,6 +12,7 @@ import type {
   FaultKind,
   FaultOptions,
   HostOptions,
+  MemberFlags,
   NetworkOptions,
   PartitionShape,
   SimOptions,
@@ -32,6 +33,9 @@ const FAULT_KINDS: readonly FaultKind[] = [
   "clog",
   "slowDisk",
   "hangDisk",
+  "failDisk",
+  "rot",
+  "stepClock",
   "lossBurst",
   "duel",
 ];
@@ -45,30 +49,52 @@ const PARTITION_SHAPES: readonly PartitionShape[] = [
   "random",
 ];
 
-/** Ticks of the phase with faults, unless told otherwise. */
-export const DEFAULT_TICKS = 20_000;
+/**
+ * Ticks of all members of all groups together, so that every run costs about
+ * the same: more members and groups, shorter runs.
+ */
+const MEMBER_TICKS = 18_000;
+
+/** Shortest and longest phase with faults, in ticks. */
+const MIN_TICKS = 300;
+const MAX_TICKS = 6_000;
 
 const TICK_MS = 50;
 
 /** Draws the options of a seed: the same ones, always. */
 export function drawOptions(seed: number): SimOptions {
   const random = new SimRandom(seed).fork("options");
-  const members = random.chance(500) ? 3 : 5;
+  const members = random.pick([1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7]);
+  const groups = drawGroups(random);
   const electionTicks = random.pick([6, 10, 10, 20]);
-  return {
+  const options = {
     seed,
     members,
-    ticks: DEFAULT_TICKS,
+    groups,
+    ticks: ticksFor(members, groups),
     core: drawCore(random, electionTicks),
-    flags: drawFlags(random, members),
+    flags: drawFlags(random, members, electionTicks),
     network: drawNetwork(random),
     disk: drawDisk(random),
     host: drawHost(random),
     clock: drawClock(random, members),
     clients: drawClients(random),
     faults: drawFaults(random, members, electionTicks),
-    tail: random.pick(["all", "quorum", "clique"]),
+    tail: random.pick(["all", "quorum", "clique", "hungLeader"] as const),
   };
+  return drawTimes(random, options);
+}
+
+/** One group mostly: several are about what they share. */
+function drawGroups(random: SimRandom): number {
+  if (random.chance(800)) return 1;
+  return random.chance(800) ? random.between(2, 5) : random.between(6, 20);
+}
+
+/** Length of the phase with faults, unless told otherwise. */
+function ticksFor(members: number, groups: number): number {
+  const ticks = Math.floor(MEMBER_TICKS / (members * groups));
+  return Math.max(MIN_TICKS, Math.min(MAX_TICKS, ticks));
 }
 
 function drawCore(
@@ -91,28 +117,41 @@ function drawCore(
     maxCommittedBytes: random.pick([0, 150, 1_000, 4 << 20]),
     maxTailBytes: random.pick([0, 200, 1_000, 4_000]),
     maxPendingReads: random.pick([1, 4, 65_536]),
-    forwardProposals: !random.chance(100),
+    quiesceTicks: random.chance(200) ? electionTicks * random.between(1, 6) : 0,
+    priorityTicks: electionTicks * random.pick([1, 4]),
   };
 }
 
+/** The same for all and always, or of each member's every start its own. */
 function drawFlags(
   random: SimRandom,
   members: number,
-): Pick<CoreConfig, "preVote" | "checkQuorum">[] {
-  const mixed = random.chance(200);
-  const shared = {
+  electionTicks: number,
+): MemberFlags[][] {
+  const isMixed = random.chance(250);
+  const shared = drawMemberFlags(random, electionTicks);
+  return Array.from({ length: members }, () => {
+    if (!isMixed) return [shared];
+    const starts = random.between(1, 3);
+    return Array.from(
+      { length: starts },
+      () => drawMemberFlags(random, electionTicks),
+    );
+  });
+}
+
+function drawMemberFlags(
+  random: SimRandom,
+  electionTicks: number,
+): MemberFlags {
+  return {
     preVote: random.chance(700),
     checkQuorum: random.chance(700),
+    forwardProposals: !random.chance(100),
+    adaptiveFlow: random.chance(700),
+    fastFailover: random.chance(700),
+    stallTicks: random.chance(600) ? random.pick([1, 2, 4]) * electionTicks : 0,
   };
-  const flags = [];
-  for (let i = 0; i < members; i++) {
-    flags.push(
-      mixed
-        ? { preVote: random.chance(500), checkQuorum: random.chance(500) }
-        : shared,
-    );
-  }
-  return flags;
 }
 
 function drawNetwork(random: SimRandom): NetworkOptions {
@@ -137,6 +176,9 @@ function drawDisk(random: SimRandom): DiskOptions {
     loadFailPermille: random.pick([0, 0, 0, 20]),
     loadShortPermille: random.pick([0, 300]),
     keepPrefixPermille: random.pick([0, 200, 800]),
+    tornPermille: random.pick([0, 500]),
+    reorderGroups: random.chance(500),
+    devicePerGroup: random.chance(200),
   };
 }
 
@@ -160,7 +202,7 @@ function drawClock(random: SimRandom, members: number): ClockOptions {
   }
   return {
     tickMs: TICK_MS,
-    jitterMs: random.pick([0, 1, 10, 50]),
+    jitterMs: random.pick([0, 1, 10, 50, 120]),
     ratePermille,
   };
 }
@@ -185,7 +227,7 @@ function drawFaults(
   const kinds = FAULT_KINDS.filter(() => random.chance(500));
   const shapes = PARTITION_SHAPES.filter(() => random.chance(600));
   const electionMs = electionTicks * TICK_MS;
-  const gapMs = random.pick([1, 4, 10, 40]) * electionMs;
+  const gapMs = random.pick([1, 3, 8, 20]) * electionMs;
   return {
     kinds: kinds.length > 0 ? kinds : ["crash"],
     shapes: shapes.length > 0 ? shapes : ["split"],
@@ -195,6 +237,24 @@ function drawFaults(
       2 * electionMs,
       Math.floor(gapMs * random.pick([3, 10, 30]) / 10),
     ),
-    maxDownCount: random.chance(700) ? (members - 1) >> 1 : members,
+    maxDownCount: random.chance(700)
+      ? Math.max(1, (members - 1) >> 1)
+      : members,
+    rotIsFinal: random.chance(500),
   };
+}
+
+/**
+ * Leases need clocks that agree well enough: this is the sum a host does, with
+ * the true spread of the rates. Ticks may come late, so one may be missing at
+ * both ends of an election timeout.
+ */
+function drawTimes(random: SimRandom, options: SimOptions): SimOptions {
+  const { clock, core } = options;
+  if (random.chance(600)) return options;
+  const slowest = Math.min(...clock.ratePermille);
+  const fastest = Math.max(...clock.ratePermille);
+  const promiseMs = ((core.electionTicks ?? 10) - 2) * clock.tickMs;
+  const leaseMs = Math.floor(promiseMs * slowest / fastest);
+  return { ...options, core: { ...core, leaseMs } };
 }

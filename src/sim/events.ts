@@ -4,7 +4,7 @@
  * @module
  */
 import type { Load } from "../core/ready.ts";
-import type { NodeId } from "../core/types.ts";
+import type { GroupId, NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { Link, Packet } from "./network.ts";
 
@@ -17,30 +17,40 @@ export type Repair =
   | { readonly type: "cut"; readonly links: readonly Link[] }
   | { readonly type: "heal"; readonly links: readonly Link[] }
   | { readonly type: "speedUp"; readonly node: NodeId }
+  | { readonly type: "mend"; readonly node: NodeId }
   | { readonly type: "endBurst" };
 
-/** What every event of a member's process says. */
+/** An event of a host's process, which all its members share. */
+export type HostEvent =
+  & {
+    readonly node: NodeId;
+    /** The life it was meant for. */
+    readonly life: number;
+  }
+  & (
+    | { readonly type: "tick" | "turn" | "flushed" }
+    | {
+      /** Messages to a peer are lost; `refused`: its process is gone. */
+      readonly type: "unreachable";
+      readonly peer: NodeId;
+      readonly refused: boolean;
+    }
+  );
+
+/** What every event of a member says. */
 export interface NodeEvent {
-  readonly type:
-    | "tick"
-    | "turn"
-    | "message"
-    | "flushed"
-    | "apply"
-    | "loaded"
-    | "submit"
-    | "readRetry"
-    | "unreachable";
+  readonly type: "message" | "apply" | "loaded" | "submit" | "readRetry";
+  readonly group: GroupId;
   readonly node: NodeId;
   /** The life it was meant for. */
   readonly life: number;
 }
 
-/** An event of a member's process. */
+/** An event of one member. */
 export type MemberEvent =
   & NodeEvent
   & (
-    | { readonly type: "tick" | "turn" | "flushed" | "apply" }
+    | { readonly type: "apply" }
     | { readonly type: "message"; readonly packet: Packet }
     | { readonly type: "loaded"; readonly load: Load }
     | {
@@ -48,16 +58,21 @@ export type MemberEvent =
       readonly operations: readonly PendingOperation[];
     }
     | { readonly type: "readRetry"; readonly context: number }
-    | { readonly type: "unreachable"; readonly peer: NodeId }
   );
 
 /** An event of a run. */
 export type SimEvent =
+  | HostEvent
   | MemberEvent
   | { readonly type: "arrival"; readonly packet: Packet }
-  | { readonly type: "client"; readonly client: number }
+  | {
+    readonly type: "client";
+    readonly group: GroupId;
+    readonly client: number;
+  }
   | {
     readonly type: "deadline";
+    readonly group: GroupId;
     readonly client: number;
     readonly batch: number;
   }

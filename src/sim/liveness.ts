@@ -5,12 +5,13 @@
  * @module
  */
 import type { NodeId } from "../core/types.ts";
-import type { PendingOperation, SimClients } from "./clients.ts";
+import type { PendingOperation } from "./clients.ts";
+import type { SimGroup } from "./group.ts";
+import type { SimHost } from "./host.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
 import type { SimNetwork } from "./network.ts";
 import type { NetworkOptions, SimOptions } from "./options.ts";
-import type { Oracle } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import { allLinks } from "./topology.ts";
 import { fail } from "./violation.ts";
@@ -18,13 +19,12 @@ import { fail } from "./violation.ts";
 /** What the liveness phase works with. */
 export interface LivenessWorld {
   readonly options: SimOptions;
-  readonly members: readonly SimMember[];
+  readonly hosts: readonly SimHost[];
+  readonly groups: readonly SimGroup[];
   readonly network: SimNetwork;
-  readonly clients: SimClients;
-  readonly oracle: Oracle;
   readonly marks: MarkCounter;
   now(): number;
-  crash(member: SimMember): void;
+  crash(host: SimHost): void;
   /** Lets virtual time pass. */
   runUntil(timeMs: number): void;
 }
@@ -48,15 +48,11 @@ const CALM_NETWORK: NetworkOptions = {
 const PATIENCE_TIMEOUTS = 60;
 const PATIENCE_TICKS_PER_ENTRY = 3;
 
-/** Runs the phase. Throws a `Violation` if the cluster does not recover. */
+/** Runs the phase. Throws a `Violation` if a group does not recover. */
 export function runLiveness(world: LivenessWorld, random: SimRandom): void {
-  world.clients.stop();
+  for (const { clients } of world.groups) clients.stop();
   world.network.calm(CALM_NETWORK);
-  for (const member of world.members) {
-    if (member.core === undefined) member.start();
-    else member.resume();
-    member.hurry();
-  }
+  for (const host of world.hosts) restore(world, host);
   switch (tailShape(world.options)) {
     case "all":
       break;
@@ -66,99 +62,152 @@ export function runLiveness(world: LivenessWorld, random: SimRandom): void {
     case "clique":
       serveWithClique(world, random);
       break;
+    case "hungLeader":
+      serveWithHungLeader(world);
+      break;
   }
   converge(world, "without a write");
   world.marks.hit("tailConverged");
-  serve(world, world.members, "with all members");
+  serve(world, "with all members");
   converge(world, "after a write");
+}
+
+/** Everything works again, save what is lost for good. */
+function restore(world: LivenessWorld, host: SimHost): void {
+  if (host.isDoomed) {
+    // What has rotted may still be unread: now it is noticed.
+    world.crash(host);
+    return;
+  }
+  for (const { disk } of host.members) disk.mend();
+  host.start();
+  host.resume();
+  host.hurry();
 }
 
 /**
  * A leader that a clique cannot follow is only got rid of by check-quorum,
  * and a disturbing member is only kept quiet by pre-vote: partial links are a
- * fair trial only where everybody has both (H10).
+ * fair trial only where everybody has both (H10). Nor does a leader whose
+ * disk is silent leave unless it may.
  */
-function tailShape(options: SimOptions): SimOptions["tail"] {
-  const hasBoth = options.flags.every((flags) =>
-    flags.preVote && flags.checkQuorum
-  );
-  return options.tail === "clique" && !hasBoth ? "all" : options.tail;
+function tailShape({ flags, tail }: SimOptions): SimOptions["tail"] {
+  const all = flags.flat();
+  const isFair = tail === "clique"
+    ? all.every(({ preVote, checkQuorum }) =>
+      preVote !== false && checkQuorum !== false
+    )
+    : tail !== "hungLeader" || all.every(({ stallTicks }) => stallTicks !== 0);
+  return isFair ? tail : "all";
 }
 
-/** A minority stays dead: the rest must do. */
+/** As many hosts stay dead as every group can bear: the rest must do. */
 function serveWithQuorum(world: LivenessWorld, random: SimRandom): void {
   world.marks.hit("tailWithQuorumOnly");
-  const order = random.shuffle(world.members);
-  const quorum = quorumSize(world);
-  for (const member of order.slice(quorum)) world.crash(member);
-  serve(world, order.slice(0, quorum), "with a bare quorum");
-  for (const member of order.slice(quorum)) member.start();
+  const dead: SimHost[] = [];
+  for (const host of random.shuffle(world.hosts)) {
+    if (!host.isUp || !areQuorate(world, [...dead, host])) continue;
+    dead.push(host);
+    world.crash(host);
+  }
+  serve(world, "with a bare quorum");
+  for (const host of dead) host.start();
 }
 
 /** A quorum is fully connected; all other links work or not at random. */
 function serveWithClique(world: LivenessWorld, random: SimRandom): void {
   world.marks.hit("tailWithPartialLinks");
-  const order = random.shuffle(world.members.map(({ id }) => id));
-  const clique = order.slice(0, quorumSize(world));
-  const inClique = (id: NodeId) => clique.includes(id);
-  const cut = allLinks(order).filter(({ from, to }) =>
-    !(inClique(from) && inClique(to)) && random.chance(500)
+  const outside: SimHost[] = [];
+  for (const host of random.shuffle(world.hosts)) {
+    if (areQuorate(world, [...outside, host])) outside.push(host);
+  }
+  const isOutside = (id: NodeId) => outside.some((host) => host.id === id);
+  const cut = allLinks(world.hosts.map(({ id }) => id)).filter(({ from, to }) =>
+    (isOutside(from) || isOutside(to)) && random.chance(500)
   );
   world.network.cut(cut);
   // The leader need not be in the clique, if it reaches a quorum itself.
-  serve(world, world.members, "with partial links around a clique");
+  serve(world, "with partial links around a clique");
   world.network.heal(cut);
 }
 
-/** Some write through one of `members` must be acknowledged. */
-function serve(
-  world: LivenessWorld,
-  members: readonly SimMember[],
-  situation: string,
-): void {
-  const deadline = world.now() + patienceMs(world);
-  const step = stepMs(world);
-  while (world.now() < deadline) {
-    const probes = members.map((member) => askOnce(world, member, step));
-    if (probes.some(({ outcome }) => outcome === "ok")) return;
+/** The disk of every leader goes silent: somebody else must lead (H20). */
+function serveWithHungLeader(world: LivenessWorld): void {
+  serve(world, "before a disk hangs");
+  world.marks.hit("tailWithHungLeader");
+  const hung: SimHost[] = [];
+  for (const group of world.groups) {
+    const host = group.leader()?.host;
+    if (host === undefined || hung.includes(host)) continue;
+    if (areQuorate(world, [...hung, host])) hung.push(host);
+  }
+  for (const { devices } of hung) for (const device of devices) device.hang();
+  serve(world, "while the disk of the leader hangs");
+  for (const host of hung) host.hurry();
+}
+
+/** Whether every group has a quorum without `lost`, and without the doomed. */
+function areQuorate(world: LivenessWorld, lost: readonly SimHost[]): boolean {
+  const isLost = (id: NodeId) =>
+    world.hosts.some((host) =>
+      host.id === id && (host.isDoomed || lost.includes(host))
+    );
+  return world.groups.every((group) => group.hasQuorum((id) => !isLost(id)));
+}
+
+/** In every group some write through some member must be acknowledged. */
+function serve(world: LivenessWorld, situation: string): void {
+  const patience = patienceMs(world);
+  const deadline = world.now() + patience;
+  let waiting = world.groups;
+  for (let turn = 0; world.now() < deadline; turn++) {
+    const probes = waiting.map((group) => askOne(group, turn));
+    world.runUntil(world.now() + stepMs(world));
+    waiting = waiting.filter((_, i) => probes[i]?.outcome !== "ok");
+    if (waiting.length === 0) return;
   }
   fail(
     "progress",
-    `No write was acknowledged ${situation} within ${patienceMs(world)} ms: ${
-      describe(world)
+    `No write was acknowledged ${situation} within ${patience} ms: ${
+      waiting.map(describe).join("; ")
     }`,
   );
 }
 
-function askOnce(
-  world: LivenessWorld,
-  member: SimMember,
-  stepMs: number,
-): PendingOperation {
-  const probe = world.clients.probe(member);
-  world.runUntil(world.now() + stepMs);
-  return probe;
+/** Asks the members one after the other, as a client would that tries all. */
+function askOne(
+  group: SimGroup,
+  turn: number,
+): PendingOperation | undefined {
+  const members = group.settledMembers().filter(({ isRunning }) => isRunning);
+  const member = members[turn % members.length];
+  return member && group.clients.probe(member);
 }
 
-/** Everybody must know the same leader and have applied the same. */
+/** In every group all must know the same leader and have applied the same. */
 function converge(world: LivenessWorld, situation: string): void {
-  const deadline = world.now() + patienceMs(world);
+  const patience = patienceMs(world);
+  const deadline = world.now() + patience;
   while (world.now() < deadline) {
     world.runUntil(world.now() + stepMs(world));
-    if (hasConverged(world)) return checkDisks(world);
+    if (!world.groups.every(hasConverged)) continue;
+    for (const group of world.groups) checkDisks(group);
+    return;
   }
+  const apart = world.groups.filter((group) => !hasConverged(group));
   fail(
     "convergence",
-    `The members did not become equal ${situation} within ${
-      patienceMs(world)
-    } ms: ${describe(world)}`,
+    `The members did not become equal ${situation} within ${patience} ms: ${
+      apart.map(describe).join("; ")
+    }`,
   );
 }
 
-function hasConverged(world: LivenessWorld): boolean {
-  const first = world.members[0]?.core;
+function hasConverged(group: SimGroup): boolean {
+  const members = group.settledMembers();
+  const first = members[0]?.core;
   return first !== undefined && first.leader !== null &&
-    world.members.every(({ core, disk }) =>
+    members.every(({ core, disk }) =>
       core?.leader === first.leader && core.term === first.term &&
       core.lastIndex === first.lastIndex &&
       core.commitIndex === core.lastIndex &&
@@ -167,10 +216,10 @@ function hasConverged(world: LivenessWorld): boolean {
 }
 
 /** All that was ever committed is on every disk, in the same place. */
-function checkDisks(world: LivenessWorld): void {
-  const { committed } = world.oracle;
+function checkDisks(group: SimGroup): void {
+  const { committed } = group.oracle;
   const last = committed.lastIndex;
-  for (const { id, disk } of world.members) {
+  for (const { id, disk } of group.settledMembers()) {
     if (
       disk.durable.digestAt(last) === committed.digestAt(last) &&
       disk.durable.lastIndex >= last
@@ -182,11 +231,12 @@ function checkDisks(world: LivenessWorld): void {
   }
 }
 
-function patienceMs(world: LivenessWorld): number {
-  const { options, members } = world;
+function patienceMs({ options, groups }: LivenessWorld): number {
   const { tickMs } = options.clock;
   const electionMs = (options.core.electionTicks ?? 10) * tickMs;
-  const lengths = members.map(({ disk }) => disk.durable.lastIndex);
+  const lengths = groups.flatMap(({ members }) =>
+    members.map(({ disk }) => disk.durable.lastIndex)
+  );
   const behind = Math.max(...lengths, 1);
   return PATIENCE_TIMEOUTS * electionMs +
     PATIENCE_TICKS_PER_ENTRY * tickMs * behind;
@@ -196,14 +246,12 @@ function stepMs({ options }: LivenessWorld): number {
   return (options.core.electionTicks ?? 10) * options.clock.tickMs;
 }
 
-function quorumSize({ members }: LivenessWorld): number {
-  return (members.length >> 1) + 1;
+function describe({ group, members }: SimGroup): string {
+  return `in group ${group} ` + members.map(describeMember).join(", ");
 }
 
-function describe({ members }: LivenessWorld): string {
-  return members.map(({ id, core, disk }) =>
-    core === undefined
-      ? `${id} is down`
-      : `${id} is ${core.role} of term ${core.term} behind ${core.leader}, committed ${core.commitIndex}, applied ${core.appliedIndex}, last ${core.lastIndex}, ${disk.pendingCount} writes open`
-  ).join("; ");
+function describeMember({ id, core, disk }: SimMember): string {
+  return core === undefined
+    ? `${id} is down`
+    : `${id} is ${core.role} of term ${core.term} behind ${core.leader}, committed ${core.commitIndex}, applied ${core.appliedIndex}, last ${core.lastIndex}, ${disk.pendingCount} writes open`;
 }

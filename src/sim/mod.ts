@@ -23,8 +23,9 @@ export {
   MARKS,
   noMarks,
 } from "./marks.ts";
-export { DEFAULT_TICKS, drawOptions } from "./draw_options.ts";
+export { drawOptions } from "./draw_options.ts";
 export type * from "./options.ts";
+export { overridden, type SimOverrides } from "./overrides.ts";
 export { SimRandom } from "./prng.ts";
 export {
   type SimFailure,
@@ -39,7 +40,7 @@ export type {
   SimMachine,
   Subject,
 } from "./subject.ts";
-export type { TraceLine } from "./simulation.ts";
+export type { MemberState, TraceLine } from "./simulation.ts";
 export type { CheckName, FailureKind } from "./violation.ts";
 export { Violation } from "./violation.ts";
 export type { SimHooks } from "./world.ts";

@@ -7,7 +7,8 @@ import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/types.ts";
 import type { Repair, SimEvent } from "./events.ts";
 import type { MarkCounter } from "./marks.ts";
-import type { SimMember } from "./member.ts";
+import type { SimGroup } from "./group.ts";
+import type { SimHost } from "./host.ts";
 import type { Link, SimNetwork } from "./network.ts";
 import type { FaultKind, PartitionShape, SimOptions } from "./options.ts";
 import type { SimRandom } from "./prng.ts";
@@ -16,12 +17,13 @@ import { allLinks, drawPartition, linksOf } from "./topology.ts";
 /** What the fault injector can reach. */
 export interface NemesisWorld {
   readonly options: SimOptions;
-  readonly members: readonly SimMember[];
+  readonly hosts: readonly SimHost[];
+  readonly groups: readonly SimGroup[];
   readonly network: SimNetwork;
   readonly marks: MarkCounter;
   now(): number;
   schedule(delayMs: number, event: SimEvent): void;
-  crash(member: SimMember): void;
+  crash(host: SimHost): void;
 }
 
 /** Most of the time that a swizzle takes to cut, and to heal, one member. */
@@ -35,6 +37,9 @@ const AMBUSH_MS = 60;
 
 /** Longest time that a bounced member is down. */
 const BOUNCE_MS = 150;
+
+/** Share of pauses in which the whole machine sleeps (H117). */
+const SUSPEND_PERMILLE = 300;
 
 /** Messages that make promises, or that a crash leaves half sent. */
 const TRAPS: readonly Message["type"][] = [
@@ -57,7 +62,6 @@ const SHAPE_MARK = {
 export class Nemesis {
   readonly #world: NemesisWorld;
   readonly #random: SimRandom;
-  readonly #ids: readonly NodeId[];
   /** Repairs of earlier epochs are void. */
   #epoch = 0;
   #isStopped = false;
@@ -68,7 +72,10 @@ export class Nemesis {
   constructor(world: NemesisWorld, random: SimRandom) {
     this.#world = world;
     this.#random = random;
-    this.#ids = world.members.map(({ id }) => id);
+  }
+
+  get #ids(): NodeId[] {
+    return this.#world.hosts.map(({ id }) => id);
   }
 
   /** Schedules the next fault. */
@@ -99,19 +106,21 @@ export class Nemesis {
     const { network } = this.#world;
     switch (repair.type) {
       case "crash":
-        return this.#bounce(this.#member(repair.node));
+        return this.#bounce(this.#host(repair.node));
       case "isolate":
-        return this.#isolate(this.#member(repair.node));
+        return this.#isolate(this.#host(repair.node));
       case "restart":
-        return this.#restart(this.#member(repair.node));
+        return this.#host(repair.node)?.start();
+      case "mend":
+        return this.#mend(this.#host(repair.node));
       case "resume":
-        return this.#member(repair.node)?.resume();
+        return this.#host(repair.node)?.resume();
       case "cut":
         return network.cut(repair.links);
       case "heal":
         return network.heal(repair.links);
       case "speedUp":
-        return this.#speedUp(repair.node);
+        return this.#host(repair.node)?.hurry();
       case "endBurst":
         network.burstPermille = 0;
         return;
@@ -135,18 +144,23 @@ export class Nemesis {
     this.#after(delay, { type, node: message.from });
   }
 
+  /** A host has stopped by itself; somebody starts it again. */
+  hostFailed(host: SimHost): void {
+    if (!this.#isStopped) this.#later({ type: "restart", node: host.id });
+  }
+
   #make(kind: FaultKind): void {
     const random = this.#random;
-    const { members } = this.#world;
+    const { hosts } = this.#world;
     switch (kind) {
       case "crash":
-        return this.#crash(random.pick(members));
+        return this.#crash(random.pick(hosts));
       case "crashLeader":
         return this.#crash(this.#leader());
       case "crashAll":
         return this.#crashAll();
       case "pause":
-        return this.#pause(random.pick(members));
+        return this.#pause(random.pick(hosts));
       case "pauseLeader":
         return this.#pause(this.#leader());
       case "partition":
@@ -158,16 +172,21 @@ export class Nemesis {
       case "clog":
         return this.#clog();
       case "slowDisk":
-        return this.#slowDisk(random.pick(members), random.between(2, 50));
+        return this.#slowDisk(random.pick(hosts));
       case "hangDisk":
-        this.#world.marks.hit("diskHung");
-        return this.#slowDisk(this.#leader() ?? random.pick(members), 5_000);
+        return this.#hangDisk(this.#leader() ?? random.pick(hosts));
+      case "failDisk":
+        return this.#failDisk(random.pick(hosts));
+      case "rot":
+        return this.#rot(random.pick(hosts));
+      case "stepClock":
+        return this.#stepClock(random.pick(hosts));
       case "lossBurst":
         this.#world.network.burstPermille = random.between(200, 900);
         return this.#later({ type: "endBurst" });
       case "bounce":
         this.#world.marks.hit("bounced");
-        return this.#bounce(random.pick(members));
+        return this.#bounce(random.pick(hosts));
       case "ambush":
         this.#trap = random.pick(TRAPS);
         return;
@@ -180,46 +199,44 @@ export class Nemesis {
     }
   }
 
-  #crash(member: SimMember | undefined): void {
-    if (member?.core === undefined) return;
-    const down = this.#world.members.filter(({ isRunning }) => !isRunning);
+  #crash(host: SimHost | undefined): void {
+    if (host === undefined || !host.isUp) return;
+    const down = this.#world.hosts.filter(({ isRunning }) => !isRunning);
     if (down.length >= this.#world.options.faults.maxDownCount) return;
-    this.#world.crash(member);
-    this.#later({ type: "restart", node: member.id });
+    this.#world.crash(host);
+    this.#later({ type: "restart", node: host.id });
   }
 
   /** Down, and up again before anybody notices. */
-  #bounce(member: SimMember | undefined): void {
-    if (member?.core === undefined) return;
-    this.#world.crash(member);
+  #bounce(host: SimHost | undefined): void {
+    if (host === undefined || !host.isUp) return;
+    this.#world.crash(host);
     const delay = this.#random.below(BOUNCE_MS);
-    this.#after(delay, { type: "restart", node: member.id });
-  }
-
-  #restart(member: SimMember | undefined): void {
-    if (member?.core === undefined) member?.start();
+    this.#after(delay, { type: "restart", node: host.id });
   }
 
   #duel(): void {
     this.#world.marks.hit("duelled");
-    const order = this.#random.shuffle(this.#world.members);
+    const { members } = this.#random.pick(this.#world.groups);
+    const order = this.#random.shuffle(members);
     const count = this.#random.between(1, 3);
     for (const member of order.slice(0, count)) member.campaign();
   }
 
   #crashAll(): void {
     this.#world.marks.hit("allCrashed");
-    for (const member of this.#world.members) {
-      if (member.core === undefined) continue;
-      this.#world.crash(member);
-      this.#later({ type: "restart", node: member.id });
+    for (const host of this.#world.hosts) {
+      if (!host.isUp) continue;
+      this.#world.crash(host);
+      this.#later({ type: "restart", node: host.id });
     }
   }
 
-  #pause(member: SimMember | undefined): void {
-    if (member === undefined || !member.isRunning) return;
-    member.pause();
-    this.#later({ type: "resume", node: member.id });
+  #pause(host: SimHost | undefined): void {
+    if (host === undefined || !host.isRunning) return;
+    if (this.#random.chance(SUSPEND_PERMILLE)) host.suspend();
+    else host.pause();
+    this.#later({ type: "resume", node: host.id });
   }
 
   #partition(): void {
@@ -228,10 +245,10 @@ export class Nemesis {
     this.#cutForAWhile(drawPartition(shape, this.#ids, this.#random));
   }
 
-  #isolate(member: SimMember | undefined): void {
-    if (member === undefined) return;
+  #isolate(host: SimHost | undefined): void {
+    if (host === undefined) return;
     this.#world.marks.hit("isolatedLeader");
-    this.#cutForAWhile(linksOf(member.id, this.#ids));
+    this.#cutForAWhile(linksOf(host.id, this.#ids));
   }
 
   #cutForAWhile(links: readonly Link[]): void {
@@ -267,29 +284,65 @@ export class Nemesis {
     }
   }
 
-  #slowDisk(member: SimMember, slowness: number): void {
-    member.disk.slowness = slowness;
-    this.#later({ type: "speedUp", node: member.id });
+  #slowDisk(host: SimHost): void {
+    const slowness = this.#random.between(2, 50);
+    for (const device of host.devices) device.slowness = slowness;
+    this.#later({ type: "speedUp", node: host.id });
   }
 
-  #speedUp(node: NodeId): void {
-    const member = this.#member(node);
-    if (member === undefined) return;
-    member.hurry();
+  /** Silence, no error: nothing completes until it is healed (H20). */
+  #hangDisk(host: SimHost): void {
+    this.#world.marks.hit("diskHung");
+    for (const device of host.devices) device.hang();
+    this.#later({ type: "speedUp", node: host.id });
   }
 
-  /** Who leads the newest term, if anybody who runs does. */
-  #leader(): SimMember | undefined {
-    let newest: SimMember | undefined;
-    for (const member of this.#world.members) {
-      if (!member.isRunning || member.core?.role !== "leader") continue;
-      if (member.core.term > (newest?.core?.term ?? 0)) newest = member;
-    }
-    return newest;
+  #failDisk(host: SimHost): void {
+    this.#random.pick(host.devices).willFail = true;
   }
 
-  #member(id: NodeId): SimMember | undefined {
-    return this.#world.members[id - 1];
+  /**
+   * Lets an entry rot, if the members that would be left without it can do
+   * without: no quorum of anything may be lost (H62).
+   */
+  #rot(host: SimHost): void {
+    const { rotIsFinal } = this.#world.options.faults;
+    if (host.isRotten || !this.#canLose(host)) return;
+    const { disk } = this.#random.pick(host.members);
+    const from = this.#random.between(1, disk.durable.lastIndex);
+    if (disk.rot(from) === undefined) return;
+    this.#world.marks.hit("rotted");
+    if (rotIsFinal) host.isDoomed = true;
+    else this.#later({ type: "mend", node: host.id });
+  }
+
+  /** Whether every group has a quorum of whole disks without `host`. */
+  #canLose(host: SimHost): boolean {
+    return this.#world.groups.every((group) =>
+      group.hasQuorum((id) => id !== host.id && !this.#host(id)?.isRotten)
+    );
+  }
+
+  #mend(host: SimHost | undefined): void {
+    if (host === undefined) return;
+    for (const { disk } of host.members) disk.mend();
+    host.start();
+  }
+
+  /** Somebody sets a wall clock, a little or a lot, forward or back. */
+  #stepClock(host: SimHost): void {
+    this.#world.marks.hit("wallClockStepped");
+    const reach = this.#random.pick([100, 10_000, 86_400_000]);
+    host.clock.step(this.#random.between(-reach, reach));
+  }
+
+  /** The host of a leader of some group. */
+  #leader(): SimHost | undefined {
+    return this.#random.pick(this.#world.groups).leader()?.host;
+  }
+
+  #host(id: NodeId): SimHost | undefined {
+    return this.#world.hosts.find((host) => host.id === id);
   }
 
   #later(repair: Repair): void {

@@ -5,13 +5,14 @@
  * @module
  */
 import type { Message } from "../core/message.ts";
-import type { NodeId } from "../core/types.ts";
+import type { GroupId, NodeId } from "../core/types.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { NetworkOptions } from "./options.ts";
 import type { SimRandom } from "./prng.ts";
 
 /** A message on its way. */
 export interface Packet {
+  readonly group: GroupId;
   readonly message: Message;
   /** Order of sending over the whole network. */
   readonly sequence: number;
@@ -43,11 +44,13 @@ export interface NetworkParts {
 /** After this many milliseconds a duplicate counts as an old replay. */
 const LATE_MS = 30_000;
 
+/** Hosts have smaller ids than this. */
+export const MAX_ID = 64;
+
 /** The links of a cluster. */
 export class SimNetwork {
   /** Extra loss while a burst lasts. */
   burstPermille = 0;
-  readonly #size: number;
   readonly #random: SimRandom;
   readonly #marks: MarkCounter;
   readonly #deliver: (delayMs: number, packet: Packet) => void;
@@ -60,14 +63,13 @@ export class SimNetwork {
   /** Newest packet delivered on each link. */
   readonly #newest: number[];
 
-  /** Makes the links among `members` members, all of them whole. */
-  constructor(members: number, parts: NetworkParts) {
-    this.#size = members + 1;
+  /** Makes the links among hosts, all of them whole. */
+  constructor(parts: NetworkParts) {
     this.#options = parts.options;
     this.#random = parts.random;
     this.#marks = parts.marks;
     this.#deliver = parts.deliver;
-    const links = this.#size * this.#size;
+    const links = MAX_ID * MAX_ID;
     this.#cuts = new Array<number>(links).fill(0);
     this.#cloggedUntil = new Array<number>(links).fill(0);
     this.#newest = new Array<number>(links).fill(-1);
@@ -79,9 +81,9 @@ export class SimNetwork {
   }
 
   /** Sends a message: it arrives never, once or more often. */
-  send(message: Message, life: number, now: number): void {
+  send(group: GroupId, message: Message, life: number, now: number): void {
     const sequence = this.#sequence++;
-    const packet = { message, sequence, sentAt: now, life, copy: false };
+    const packet = { group, message, sequence, sentAt: now, life, copy: false };
     const { lossPermille, duplicatePermille } = this.#options;
     const random = this.#random;
     if (random.chance(Math.min(900, lossPermille + this.burstPermille))) {
@@ -101,7 +103,7 @@ export class SimNetwork {
    */
   arrive(packet: Packet, now: number): Arrival {
     const { from, to } = packet.message;
-    const link = from * this.#size + to;
+    const link = from * MAX_ID + to;
     if ((this.#cuts[link] ?? 0) > 0) {
       this.#marks.hit("packetCut");
       return "cut";
@@ -127,7 +129,7 @@ export class SimNetwork {
 
   /** Holds back everything on a link for a while. */
   clog(link: Link, untilMs: number): void {
-    const at = link.from * this.#size + link.to;
+    const at = link.from * MAX_ID + link.to;
     this.#cloggedUntil[at] = Math.max(this.#cloggedUntil[at] ?? 0, untilMs);
   }
 
@@ -141,7 +143,7 @@ export class SimNetwork {
 
   #count(links: readonly Link[], change: number): void {
     for (const { from, to } of links) {
-      const at = from * this.#size + to;
+      const at = from * MAX_ID + to;
       this.#cuts[at] = Math.max(0, (this.#cuts[at] ?? 0) + change);
     }
   }

@@ -11,7 +11,10 @@ import type { CoreConfig } from "../core/config.ts";
  * restarts it at once, `ambush` waits for the next vote, acknowledgement or
  * append and strikes its sender, `duel` makes several members campaign at the
  * same time, `swizzle` cuts members off one by one and heals them in another
- * order (H142), `hangDisk` makes a disk so slow that it seems to hang (H20).
+ * order (H142), `hangDisk` makes a disk silent until it is healed (H20),
+ * `failDisk` makes its next write fail, so that the process stops (H44), `rot`
+ * flips a bit of a stored entry (H62), `stepClock` sets a wall clock. Some
+ * pauses suspend the whole machine, clock and all (H117).
  */
 export type FaultKind =
   | "crash"
@@ -27,6 +30,9 @@ export type FaultKind =
   | "clog"
   | "slowDisk"
   | "hangDisk"
+  | "failDisk"
+  | "rot"
+  | "stepClock"
   | "lossBurst"
   | "duel";
 
@@ -76,6 +82,12 @@ export interface DiskOptions {
   readonly loadShortPermille: number;
   /** Share of crashes after which some whole unflushed writes are there. */
   readonly keepPrefixPermille: number;
+  /** Share of crashes that leave a write half done (H47). */
+  readonly tornPermille: number;
+  /** Whether the groups' parts of a write become durable in any order. */
+  readonly reorderGroups: boolean;
+  /** Whether each group has a device of its own, and so its own flushes. */
+  readonly devicePerGroup: boolean;
 }
 
 /** How a process carries out the Readys of its core. */
@@ -103,7 +115,7 @@ export interface HostOptions {
 export interface ClockOptions {
   /** Nominal length of a tick. */
   readonly tickMs: number;
-  /** Each tick is late by up to this. */
+  /** Each tick is late by up to this; the next one is not for that. */
   readonly jitterMs: number;
   /** Rate of each member's clock; 1000 is exact. */
   readonly ratePermille: readonly number[];
@@ -139,35 +151,57 @@ export interface FaultOptions {
   readonly lastMs: number;
   /** With this many members down or frozen, no other one is killed. */
   readonly maxDownCount: number;
+  /** Whether what has rotted is never mended: its host is dead for good. */
+  readonly rotIsFinal: boolean;
 }
 
 /**
- * How the liveness phase begins: with everybody well, with a bare quorum, or
- * with a quorum whose links work while all others may not.
+ * How the liveness phase begins: with everybody well, with a bare quorum, with
+ * a quorum whose links work while all others may not, or with a leader whose
+ * disk falls silent.
  */
-export type TailShape = "all" | "quorum" | "clique";
+export type TailShape = "all" | "quorum" | "clique" | "hungLeader";
+
+/** What members of one group need not agree on. */
+export type MemberFlags = Partial<
+  Pick<
+    CoreConfig,
+    | "preVote"
+    | "checkQuorum"
+    | "forwardProposals"
+    | "adaptiveFlow"
+    | "fastFailover"
+    | "stallTicks"
+    | "priority"
+  >
+>;
 
 /** Everything that a seed decides. */
 export interface SimOptions {
   /** The seed itself. */
   readonly seed: number;
-  /** Voters, with ids from 1 on. */
+  /** Voters of each group at first, with ids from 1 on; 1 to 7. */
   readonly members: number;
+  /** Groups, all of them on the same hosts; 1 to 20. */
+  readonly groups: number;
   /** Length of the phase with faults, in nominal ticks. */
   readonly ticks: number;
   /** Limits and timeouts that all members share. */
   readonly core: Partial<CoreConfig>;
-  /** Per member, as in a rolling change of settings (H06). */
-  readonly flags: readonly Pick<CoreConfig, "preVote" | "checkQuorum">[];
+  /**
+   * Per member, what is its own: for its first start, its second and so on,
+   * round and round, as in a rolling change of settings (H06).
+   */
+  readonly flags: readonly (readonly MemberFlags[])[];
   /** Between the members. */
   readonly network: NetworkOptions;
-  /** Of every member. */
+  /** Of every host. */
   readonly disk: DiskOptions;
-  /** Of every member. */
+  /** Of every host. */
   readonly host: HostOptions;
-  /** Of every member. */
+  /** Of every host. */
   readonly clock: ClockOptions;
-  /** Who uses the cluster. */
+  /** Who uses each group. */
   readonly clients: ClientOptions;
   /** What happens to it. */
   readonly faults: FaultOptions;

@@ -7,11 +7,8 @@ import type { AppendEntriesResponse, Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { LogIndex } from "../core/types.ts";
 import type { MarkCounter } from "./marks.ts";
-import type { Packet } from "./network.ts";
+import { MAX_ID, type Packet } from "./network.ts";
 import type { MemberView } from "./oracle.ts";
-
-/** Members have smaller ids than this. */
-const MAX_ID = 64;
 
 /** Looks at packets as they arrive. */
 export class PacketMarks {

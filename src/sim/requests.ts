@@ -94,6 +94,7 @@ export class Requests {
     if (core.readIndex(context) === "dropped") marks.hit("readDropped");
     this.#world.schedule(options.clients.readRetryMs, {
       type: "readRetry",
+      group: this.#world.group,
       node: this.#node,
       life,
       context,

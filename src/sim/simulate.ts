@@ -7,6 +7,7 @@ import { InvariantError } from "../core/invariant.ts";
 import type { MarkCounts } from "./marks.ts";
 import { drawOptions } from "./draw_options.ts";
 import type { SimOptions } from "./options.ts";
+import { overridden, type SimOverrides } from "./overrides.ts";
 import { SimRandom } from "./prng.ts";
 import { drawRegisterWorkload, registerSubject } from "./register_subject.ts";
 import { Simulation, type TraceLine } from "./simulation.ts";
@@ -21,7 +22,7 @@ export interface SimulateOptions<Command, Result, Query, Answer> {
   /** The machine under test and its clients. Default: register lists. */
   readonly subject?: Subject<Command, Result, Query, Answer> | undefined;
   /** Replaces what the seed drew. */
-  readonly overrides?: Partial<Omit<SimOptions, "seed">> | undefined;
+  readonly overrides?: SimOverrides | undefined;
   /** Hands between the parts, for tests of the simulator itself. */
   readonly hooks?: SimHooks | undefined;
   /** Called with every event, as it happens. */
@@ -58,7 +59,7 @@ export interface SimResult {
   readonly steps: number;
   /** Virtual time in milliseconds. */
   readonly elapsedMs: number;
-  /** Entries that the cluster committed. */
+  /** Entries that all groups committed. */
   readonly committedCount: number;
   /** Operations that ended well. */
   readonly okCount: number;
@@ -93,13 +94,13 @@ const LIVENESS_CHECKS: ReadonlySet<CheckName> = new Set<CheckName>([
 export function simulate<Command, Result, Query, Answer>(
   options: SimulateOptions<Command, Result, Query, Answer>,
 ): SimResult {
-  const { seed, overrides, hooks = {}, onEvent } = options;
+  const { seed, overrides = {}, hooks = {}, onEvent } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RangeError(
       `Cannot simulate: the seed is ${seed}, wanted a safe integer from 0 on`,
     );
   }
-  const drawn: SimOptions = { ...drawOptions(seed), ...overrides, seed };
+  const drawn = overridden(drawOptions(seed), overrides);
   const subject: AnySubject = options.subject ?? defaultSubject(drawn);
   const simulation = new Simulation({
     options: fitSubject(drawn, subject),
@@ -113,6 +114,7 @@ export function simulate<Command, Result, Query, Answer>(
   } catch (error) {
     failure = failureOf(error, simulation);
   }
+  const { groups } = simulation;
   return {
     seed,
     options: simulation.options,
@@ -120,11 +122,15 @@ export function simulate<Command, Result, Query, Answer>(
     hash: simulation.hash,
     steps: simulation.steps,
     elapsedMs: simulation.now(),
-    committedCount: simulation.oracle.committed.lastIndex,
-    okCount: simulation.clients.count("ok"),
-    unknownCount: simulation.clients.count("unknown"),
+    committedCount: sum(groups, ({ oracle }) => oracle.committed.lastIndex),
+    okCount: sum(groups, ({ clients }) => clients.count("ok")),
+    unknownCount: sum(groups, ({ clients }) => clients.count("unknown")),
     marks: simulation.marks.counts(),
   };
+}
+
+function sum<T>(items: readonly T[], count: (item: T) => number): number {
+  return items.reduce((total, item) => total + count(item), 0);
 }
 
 function defaultSubject(options: SimOptions): AnySubject {

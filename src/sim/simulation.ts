@@ -1,51 +1,56 @@
 /**
- * One run: a cluster in virtual time, made and driven by a seed.
+ * One run: hosts and their groups in virtual time, made and driven by a seed.
  *
  * @module
  */
 import type { Message } from "../core/message.ts";
-import { type ConfState, EMPTY_CONF } from "../core/types.ts";
-import {
-  type PendingOperation,
-  type Settlement,
-  SimClients,
-} from "./clients.ts";
+import type { GroupId, NodeId } from "../core/types.ts";
 import { EventQueue } from "./event_queue.ts";
-import { EVENT_CODE, type SimEvent } from "./events.ts";
+import { EVENT_CODE, type HostEvent, type SimEvent } from "./events.ts";
+import { type GroupWorld, SimGroup } from "./group.ts";
+import { type HostWorld, SimHost } from "./host.ts";
 import { runLiveness } from "./liveness.ts";
-import { MachineChecks } from "./machine_checks.ts";
 import { MarkCounter } from "./marks.ts";
-import { SimMember } from "./member.ts";
-import { MessageChecks } from "./message_checks.ts";
+import type { SimMember } from "./member.ts";
 import { Nemesis } from "./nemesis.ts";
 import { type Packet, SimNetwork } from "./network.ts";
 import type { SimOptions } from "./options.ts";
-import { type MemberView, Oracle } from "./oracle.ts";
-import { PacketMarks } from "./packet_marks.ts";
 import { SimRandom } from "./prng.ts";
 import { TraceHash } from "./trace_hash.ts";
 import { fail } from "./violation.ts";
-import type { AnySubject, SimHooks, World } from "./world.ts";
+import type { AnySubject, SimHooks } from "./world.ts";
 
 /** What a run is made of. */
 export interface SimulationParts {
   readonly options: SimOptions;
   readonly subject: AnySubject;
   readonly hooks: SimHooks;
-  /** Called with every event and the member it changed, as it happens. */
+  /** Called with every event and the members it changed, as it happens. */
   readonly onEvent?: ((line: TraceLine) => void) | undefined;
 }
 
-/** One line of the trace: an event, and what it did to its member. */
+/** Group, id, role, term, commit, applied and last index of a member. */
+export type MemberState = readonly [
+  GroupId,
+  NodeId,
+  string,
+  number,
+  number,
+  number,
+  number,
+];
+
+/** One line of the trace: an event, and what it did to members. */
 export interface TraceLine {
   /** Virtual time in milliseconds. */
   readonly at: number;
   /** What happened, as plain data. */
   readonly event: { readonly type: string };
-  /** Role, term, commit, applied and last index after it; `null` if none. */
-  readonly state:
-    | readonly [string, number, number, number, number]
-    | null;
+  /**
+   * What the members that it changed are after it: group, id, role, term,
+   * commit, applied and last index. Those that are down are left out.
+   */
+  readonly states: readonly MemberState[];
 }
 
 const ROLE_CODE = {
@@ -67,47 +72,39 @@ const STEP_ALLOWANCE_TICKS = 2_000;
 /** Share of lost packets whose sender is told that its peer is away. */
 const UNREACHABLE_PERMILLE = 100;
 
-/** A cluster and its world. */
-export class Simulation implements World {
+/** Share of packets to a dead process that are refused, and not just lost. */
+const REFUSED_PERMILLE = 300;
+
+/** Hosts, groups and their world. */
+export class Simulation implements HostWorld, GroupWorld {
   readonly options: SimOptions;
   readonly subject: AnySubject;
   readonly hooks: SimHooks;
   readonly marks: MarkCounter = new MarkCounter();
-  readonly conf: ConfState;
-  readonly oracle: Oracle;
-  readonly machineChecks: MachineChecks;
-  readonly members: SimMember[] = [];
+  /** In the order in which they came. */
+  readonly hosts: SimHost[] = [];
+  /** Groups 1, 2, 3 … */
+  readonly groups: SimGroup[] = [];
   readonly network: SimNetwork;
-  readonly clients: SimClients;
   readonly #queue = new EventQueue<SimEvent>();
   readonly #hash = new TraceHash();
-  readonly #messageChecks: MessageChecks;
-  readonly #packetMarks: PacketMarks;
   readonly #nemesis: Nemesis;
   readonly #random: SimRandom;
   readonly #onEvent: ((line: TraceLine) => void) | undefined;
   #isCalm = false;
   #names = 0;
+  #serials = 0;
   #steps = 0;
 
-  /** Makes a cluster of members that have not started yet. */
+  /** Makes hosts and members that have not started yet. */
   constructor(parts: SimulationParts) {
     const { options, subject, hooks } = parts;
     this.options = options;
     this.subject = subject;
     this.hooks = hooks;
     this.#onEvent = parts.onEvent;
-    this.conf = bootstrapConf(options.members);
-    this.oracle = new Oracle(this.members, this.conf, this.marks);
-    this.machineChecks = new MachineChecks(this.oracle.committed);
-    this.#messageChecks = new MessageChecks(
-      this.oracle,
-      this.members,
-      this.marks,
-    );
-    this.#packetMarks = new PacketMarks(this.marks);
     this.#random = new SimRandom(options.seed).fork("run");
-    this.network = new SimNetwork(options.members, {
+    this.network = new SimNetwork({
       options: options.network,
       random: this.#random.fork("network"),
       marks: this.marks,
@@ -115,15 +112,10 @@ export class Simulation implements World {
         this.#queue.schedule(delayMs, { type: "arrival", packet });
       },
     });
-    for (let id = 1; id <= options.members; id++) {
-      const random = this.#random.fork(`member ${id}`);
-      this.members.push(new SimMember(id, this, random));
+    for (let id = 1; id <= options.groups; id++) {
+      const random = this.#random.fork(`group ${id}`);
+      this.groups.push(new SimGroup(id, this, random));
     }
-    this.clients = new SimClients(
-      this,
-      this.members,
-      this.#random.fork("clients"),
-    );
     this.#nemesis = new Nemesis(this, this.#random.fork("faults"));
   }
 
@@ -143,20 +135,18 @@ export class Simulation implements World {
    * @throws {Violation} If a check fails.
    */
   run(): void {
-    const { ticks, clock, flags } = this.options;
-    if (
-      flags.some(({ preVote, checkQuorum }) =>
-        preVote !== flags[0]?.preVote || checkQuorum !== flags[0]?.checkQuorum
-      )
-    ) this.marks.hit("mixedFlags");
-    for (const member of this.members) member.start();
-    this.clients.start();
+    const { ticks, clock } = this.options;
+    this.#markOptions();
+    for (const host of this.hosts) host.start();
+    for (const group of this.groups) group.clients.start();
     this.#nemesis.start();
     this.runUntil(ticks * clock.tickMs);
     this.#nemesis.stop();
     this.#isCalm = true;
     runLiveness(this, this.#random.fork("liveness"));
-    this.subject.checkHistory?.(this.clients.history());
+    for (const { clients } of this.groups) {
+      this.subject.checkHistory?.(clients.history());
+    }
   }
 
   /** Lets virtual time pass. */
@@ -184,11 +174,19 @@ export class Simulation implements World {
     this.#queue.schedule(delayMs, event);
   }
 
-  /** Checks a message and puts it on the network. */
-  send(message: Message, sender: MemberView): void {
-    this.#messageChecks.check(sender, message);
+  /** The host with this id, made if it is new. */
+  hostOf(id: NodeId): SimHost {
+    const known = this.hosts.find((host) => host.id === id);
+    if (known !== undefined) return known;
+    const host = new SimHost(id, this, this.#random.fork(`host ${id}`));
+    this.hosts.push(host);
+    return host;
+  }
+
+  /** Puts a message on the network. */
+  transmit(group: GroupId, message: Message, life: number): void {
     this.#nemesis.sees(message);
-    this.network.send(message, sender.life, this.now());
+    this.network.send(group, message, life, this.now());
   }
 
   /** Whether faults are over. */
@@ -201,21 +199,40 @@ export class Simulation implements World {
     return ++this.#names;
   }
 
-  /** Tells the client. */
-  settle(operation: PendingOperation, settlement: Settlement): void {
-    this.clients.settle(operation, settlement);
+  /** A fresh number for an operation, from 0 on. */
+  newSerial(): number {
+    return this.#serials++;
   }
 
-  /** Kills a member; its clients notice. */
-  crash(member: SimMember): void {
-    member.crash();
-    this.clients.memberCrashed(member.id);
+  /** Kills a process; the clients of its members notice. */
+  crash(host: SimHost): void {
+    host.crash();
+    for (const { group } of host.members) {
+      this.groups[group - 1]?.clients.memberCrashed(host.id);
+    }
+  }
+
+  /** A process stops because its disk failed; somebody restarts it (H44). */
+  hostFailed(host: SimHost): void {
+    this.marks.hit("stoppedByDisk");
+    this.crash(host);
+    this.#nemesis.hostFailed(host);
+  }
+
+  #markOptions(): void {
+    const { flags, groups } = this.options;
+    const all = flags.flat();
+    const isMixed = all.some((one) =>
+      one.preVote !== all[0]?.preVote || one.checkQuorum !== all[0]?.checkQuorum
+    );
+    if (isMixed) this.marks.hit("mixedFlags");
+    if (groups > 1) this.marks.hit("severalGroups");
   }
 
   #stepLimit(): number {
-    const { clock, members } = this.options;
+    const { clock, members, groups } = this.options;
     const ticks = STEP_ALLOWANCE_TICKS + this.now() / clock.tickMs;
-    return MAX_STEPS_PER_TICK * members * ticks;
+    return MAX_STEPS_PER_TICK * members * groups * ticks;
   }
 
   #happen(event: SimEvent): void {
@@ -227,10 +244,13 @@ export class Simulation implements World {
         this.#arrive(event.packet);
         break;
       case "client":
-        this.clients.begin(event.client);
+        this.groups[event.group - 1]?.clients.begin(event.client);
         break;
       case "deadline":
-        this.clients.deadline(event.client, event.batch);
+        this.groups[event.group - 1]?.clients.deadline(
+          event.client,
+          event.batch,
+        );
         break;
       case "fault":
         this.#nemesis.strike();
@@ -239,55 +259,71 @@ export class Simulation implements World {
         this.#nemesis.repair(event.epoch, event.repair);
         break;
       default:
-        this.members[event.node - 1]?.handle(event);
+        this.hostOf(event.node).handle(event);
     }
-    const member = this.#memberOf(event);
     if (event.type === "arrival") this.#hash.add(event.packet.sequence);
-    if (member !== undefined) this.#addState(member);
+    const members = this.#changedBy(event);
+    for (const member of members) this.#addState(member);
     this.#onEvent?.({
       at: this.now(),
       event,
-      state: member === undefined ? null : stateOf(member),
+      states: members.flatMap(stateOf),
     });
   }
 
   #arrive(packet: Packet): void {
-    const { message } = packet;
+    const { group, message } = packet;
     const arrival = this.network.arrive(packet, this.now());
     if (typeof arrival === "number") {
       this.#queue.schedule(arrival, { type: "arrival", packet });
       return;
     }
-    const sender = this.members[message.from - 1];
-    const receiver = this.members[message.to - 1];
+    const { from, to } = message;
+    const sender = this.groups[group - 1]?.memberOf(from);
+    const receiver = this.groups[group - 1]?.memberOf(to);
     if (sender === undefined || receiver === undefined) return;
-    if (arrival === "cut" || receiver.core === undefined) {
-      this.#mayReportLoss(sender, message);
-      return;
+    if (arrival === "cut") return this.#mayReportLoss(from, to, false);
+    if (receiver.core === undefined) {
+      return this.#mayReportLoss(from, to, !receiver.host.isUp);
     }
-    this.#packetMarks.note(packet, sender, receiver.core);
-    receiver.deliver(packet);
+    const { packetMarks } = this.groups[group - 1] ?? {};
+    packetMarks?.note(packet, sender, receiver.core);
+    receiver.host.deliver(packet);
   }
 
-  #mayReportLoss(sender: SimMember, message: Message): void {
-    if (!this.#random.chance(UNREACHABLE_PERMILLE)) return;
-    sender.handle({
-      type: "unreachable",
-      node: sender.id,
-      life: sender.life,
-      peer: message.to,
-    });
+  /** What a transport can tell: nobody answers, or the port is closed. */
+  #mayReportLoss(from: NodeId, peer: NodeId, isGone: boolean): void {
+    const refused = isGone && this.#random.chance(REFUSED_PERMILLE);
+    if (!refused && !this.#random.chance(UNREACHABLE_PERMILLE)) return;
+    const { id: node, life } = this.hostOf(from);
+    this.hostOf(from).handle(
+      {
+        type: "unreachable",
+        node,
+        life,
+        peer,
+        refused,
+      } satisfies HostEvent,
+    );
   }
 
-  #memberOf(event: SimEvent): SimMember | undefined {
+  /** Members whose state an event may have changed, in a fixed order. */
+  #changedBy(event: SimEvent): readonly SimMember[] {
     if (event.type === "arrival") {
-      return this.members[event.packet.message.to - 1];
+      const { group, message } = event.packet;
+      const member = this.groups[group - 1]?.memberOf(message.to);
+      return member === undefined ? [] : [member];
     }
-    return "node" in event ? this.members[event.node - 1] : undefined;
+    if (!("node" in event)) return [];
+    const host = this.hostOf(event.node);
+    if (!("group" in event)) return host.members;
+    const member = host.memberOf(event.group);
+    return member === undefined ? [] : [member];
   }
 
-  #addState({ id, core }: SimMember): void {
+  #addState({ id, group, core }: SimMember): void {
     this.#hash.add(id);
+    this.#hash.add(group);
     if (core === undefined) return;
     this.#hash.add(ROLE_CODE[core.role]);
     this.#hash.add(core.term);
@@ -297,15 +333,8 @@ export class Simulation implements World {
   }
 }
 
-function stateOf({ core }: SimMember): TraceLine["state"] {
-  if (core === undefined) return null;
+function stateOf({ id, group, core }: SimMember): MemberState[] {
+  if (core === undefined) return [];
   const { role, term, commitIndex, appliedIndex, lastIndex } = core;
-  return [role, term, commitIndex, appliedIndex, lastIndex];
-}
-
-/** The configuration of members 1 to `count`. */
-function bootstrapConf(count: number): ConfState {
-  const voters = Array.from({ length: count }, (_, i) => i + 1);
-  const addresses = voters.map((id) => ({ id, address: `member-${id}:1` }));
-  return { ...EMPTY_CONF, voters, addresses };
+  return [[group, id, role, term, commitIndex, appliedIndex, lastIndex]];
 }

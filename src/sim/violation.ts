@@ -27,6 +27,7 @@ export type CheckName =
   | "readIndex"
   | "acknowledgedDurable"
   | "linearizability"
+  | "boundedQueues"
   | "coreInvariant"
   | "confAgreement"
   | "configurationSafety"

@@ -6,9 +6,11 @@
 import type { Message } from "../core/message.ts";
 import type { RawNode, RawNodeOptions } from "../core/raw_node.ts";
 import type { Ready, RestoredState } from "../core/ready.ts";
-import type { ConfState, NodeId } from "../core/types.ts";
+import type { ConfState, GroupId, NodeId } from "../core/types.ts";
+import type { BoundChecks } from "./bound_checks.ts";
 import type { PendingOperation, Settlement } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
+import type { SimHost } from "./host.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
@@ -31,15 +33,20 @@ export interface SimHooks {
   onReady?(node: NodeId, ready: Ready, core: RawNode): Ready;
   /** A message, as it leaves. */
   onSend?(message: Message, core: RawNode): Message;
+  /** Whether disks believe what they read, as if they had no checksums. */
+  readonly trustsDamage?: boolean;
 }
 
 /** What a member has around it. */
 export interface World {
+  /** The group that the member is in. */
+  readonly group: GroupId;
   readonly options: SimOptions;
   readonly subject: AnySubject;
   readonly hooks: SimHooks;
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
+  readonly bounds: BoundChecks;
   readonly marks: MarkCounter;
   /** The configuration the group starts with. */
   readonly conf: ConfState;
@@ -51,6 +58,10 @@ export interface World {
   isCalm(): boolean;
   /** A number that no read and no proposal had before. */
   newName(): number;
+  /** A number that no operation of a client had before. */
+  newSerial(): number;
+  /** The host of a member cannot go on (H44). */
+  hostFailed(host: SimHost): void;
   /** An operation has ended at its member. */
   settle(operation: PendingOperation, settlement: Settlement): void;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DEFAULT_TICKS } from "../../src/sim/mod.ts";
+import { drawOptions, type SimOverrides } from "../../src/sim/mod.ts";
 
 /** Shown for `--help` and after a mistake. */
 export const USAGE: string =
@@ -12,7 +12,8 @@ export const USAGE: string =
   --seed N       run one seed and print the options it drew
   --seeds A..B   run many and print a summary
   --replay FILE  run the seeds in FILE, one a line; # begins a comment
-  --ticks N      length of the phase with faults (default ${DEFAULT_TICKS})
+  --ticks N      length of the phase with faults (default: the seed's)
+  --options JSON replaces options that the seed draws, as shown for --seed
   --workers N    processes for many seeds (default 2)
   --bug NAME     break something on purpose; --bug list shows what
   --trace FILE   with --seed: write every event as a line of JSON
@@ -23,7 +24,8 @@ Exit codes: 0 all checks hold, 1 safety, 2 liveness, 3 something threw,
 /** What the command line asks for. */
 export interface SimArguments {
   readonly seeds: SeedChoice;
-  readonly ticks: number;
+  /** What replaces the options that a seed draws. */
+  readonly overrides: SimOverrides;
   readonly workers: number;
   readonly bug: string | undefined;
   readonly trace: string | undefined;
@@ -44,6 +46,7 @@ const VALUED = new Set([
   "seeds",
   "replay",
   "ticks",
+  "options",
   "workers",
   "bug",
   "trace",
@@ -73,7 +76,7 @@ export function parseArguments(words: readonly string[]): SimArguments {
   const bug = values.get("bug");
   return {
     seeds: bug === "list" ? { type: "bugs" } : chooseSeeds(values),
-    ticks: parseCount("ticks", values.get("ticks") ?? `${DEFAULT_TICKS}`),
+    overrides: parseOverrides(values.get("options"), values.get("ticks")),
     workers: parseCount("workers", values.get("workers") ?? "2"),
     bug,
     trace: values.get("trace"),
@@ -84,7 +87,7 @@ export function parseArguments(words: readonly string[]): SimArguments {
 function helpArguments(): SimArguments {
   return {
     seeds: { type: "help" },
-    ticks: DEFAULT_TICKS,
+    overrides: {},
     workers: 1,
     bug: undefined,
     trace: undefined,
@@ -132,6 +135,46 @@ function parseCount(name: string, text: string): number {
   throw new TypeError(
     `Cannot read --${name} "${text}": wanted a whole number from 1 to 100000`,
   );
+}
+
+function parseOverrides(
+  text: string | undefined,
+  ticks: string | undefined,
+): SimOverrides {
+  const given: unknown = text === undefined ? {} : parseJson(text);
+  if (!isOverrides(given)) {
+    throw new TypeError(
+      `Cannot read --options ${text}: wanted an object with options of a seed`,
+    );
+  }
+  return ticks === undefined
+    ? given
+    : { ...given, ticks: parseCount("ticks", ticks) };
+}
+
+/** Whether something has the shape of what seeds draw, as far as it goes. */
+function isOverrides(given: unknown): given is SimOverrides {
+  return isLike(given, { ...drawOptions(1), seed: undefined });
+}
+
+function isLike(given: unknown, model: unknown): boolean {
+  if (typeof given !== typeof model || given === null) return false;
+  if (Array.isArray(given) || Array.isArray(model)) {
+    return Array.isArray(given) && Array.isArray(model);
+  }
+  if (typeof given !== "object" || typeof model !== "object") return true;
+  const known = new Map<string, unknown>(Object.entries(model ?? {}));
+  return Object.entries(given).every(([name, value]) =>
+    isLike(value, known.get(name))
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function parseShare(text: string | undefined): SimArguments["share"] {

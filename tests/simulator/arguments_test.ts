@@ -1,6 +1,6 @@
 import { describe, it } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { DEFAULT_TICKS, MARKS, noMarks } from "../../src/sim/mod.ts";
+import { MARKS, noMarks } from "../../src/sim/mod.ts";
 import { parseArguments } from "./arguments.ts";
 import { type SeedReport, summarize } from "./campaign.ts";
 
@@ -19,9 +19,27 @@ describe("parseArguments()", () => {
       type: "file",
       path: "x.txt",
     });
-    assertEquals(parseArguments(["--seed", "1"]).ticks, DEFAULT_TICKS);
     assertEquals(parseArguments(["--help"]).seeds.type, "help");
     assertEquals(parseArguments(["--bug", "list"]).seeds.type, "bugs");
+  });
+
+  it("reads what replaces the options of a seed", () => {
+    const read = (...words: string[]) =>
+      parseArguments(["--seed", "1", ...words]).overrides;
+    assertEquals(read(), {});
+    assertEquals(read("--ticks", "9"), { ticks: 9 });
+    const options = {
+      members: 2,
+      faults: { kinds: ["crash" as const], gapMs: 4 },
+    };
+    assertEquals(read("--options", JSON.stringify(options)), options);
+    for (const wrong of ["", "{", "[]", '{"memers":1}', '{"faults":{"x":1}}']) {
+      assertThrows(
+        () => read("--options", wrong),
+        TypeError,
+        "Cannot read --options",
+      );
+    }
   });
 
   it("refuses everything else, and says what is wrong", () => {

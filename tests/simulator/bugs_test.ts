@@ -10,7 +10,7 @@ const TICKS = 3_000;
 
 function firstFailure(bug: string): SimResult | undefined {
   for (let seed = 1; seed <= SEED_BUDGET; seed++) {
-    const result = runSeed(seed, { ticks: TICKS, bug });
+    const result = runSeed(seed, { overrides: { ticks: TICKS }, bug });
     if (result.failure !== undefined) return result;
   }
   return undefined;
@@ -29,7 +29,7 @@ describe("the simulator is able to fail (H140)", () => {
     for (const name of Object.keys(BUGS)) startBug(name).stop();
     for (let seed = 1; seed <= 5; seed++) {
       assertEquals(
-        runSeed(seed, { ticks: 1_000, bug: undefined }).failure,
+        runSeed(seed, { overrides: { ticks: 1_000 }, bug: undefined }).failure,
         undefined,
       );
     }

@@ -41,13 +41,13 @@ export const MARKED_CAMPAIGN_SEEDS = 200;
 /** Runs one seed as the command line says. */
 export function runSeed(
   seed: number,
-  args: Pick<SimArguments, "ticks" | "bug">,
+  args: Pick<SimArguments, "overrides" | "bug">,
 ): SimResult {
   const bug = args.bug === undefined ? undefined : startBug(args.bug);
   try {
     return simulate({
       seed,
-      overrides: { ticks: args.ticks },
+      overrides: args.overrides,
       hooks: bug?.hooks,
     });
   } finally {

@@ -10,6 +10,7 @@ import {
   drawOptions,
   type FailureKind,
   MARKS,
+  overridden,
   simulate,
   type TraceLine,
 } from "../../src/sim/mod.ts";
@@ -69,13 +70,13 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 function runOne(seed: number, args: SimArguments): number {
-  const drawn = { ...drawOptions(seed), ticks: args.ticks };
+  const drawn = overridden(drawOptions(seed), args.overrides);
   console.log(`options ${JSON.stringify(drawn, null, 1)}`);
   const lines: string[] = [];
   const bug = args.bug === undefined ? undefined : startBug(args.bug);
   const result = simulate({
     seed,
-    overrides: { ticks: args.ticks },
+    overrides: args.overrides,
     hooks: bug?.hooks,
     onEvent: args.trace === undefined
       ? undefined
@@ -100,8 +101,13 @@ function runOne(seed: number, args: SimArguments): number {
   return EXIT[kind];
 }
 
-function commandFor(seed: number, { ticks, bug }: SimArguments): string {
-  const words = ["deno task sim --seed", seed, "--ticks", ticks];
+function commandFor(seed: number, { overrides, bug }: SimArguments): string {
+  const words = [`deno task sim --seed ${seed}`];
+  const { ticks, ...options } = overrides;
+  if (ticks !== undefined) words.push("--ticks", `${ticks}`);
+  if (Object.keys(options).length > 0) {
+    words.push(`--options '${JSON.stringify(options)}'`);
+  }
   if (bug !== undefined) words.push("--bug", bug);
   return words.join(" ");
 }
@@ -125,7 +131,7 @@ async function runMany(
     reports.push(report);
     if (report.failure !== undefined) printFailure(report, args);
   });
-  return printSummary(summarize(reports), args);
+  return printSummary(summarize(reports));
 }
 
 function seedsOf(args: SimArguments): number[] {
@@ -153,14 +159,14 @@ function printFailure(report: SeedReport, args: SimArguments): void {
   console.log(`  repeat with: ${commandFor(seed, args)}`);
 }
 
-function printSummary(summary: CampaignSummary, args: SimArguments): number {
+function printSummary(summary: CampaignSummary): number {
   const { marks, missingMarks, failures } = summary;
   console.log(
     MARKS.map((mark) => `${mark}=${marks[mark]}`).join(" "),
   );
   for (const mark of missingMarks) console.log(`never reached: ${mark}`);
   console.log(
-    `${summary.seeds} seeds of ${args.ticks} ticks: ${failures.length} failed, ${summary.steps} events, ${summary.committedCount} commits, ${summary.okCount} ok, ${summary.unknownCount} unknown, ${
+    `${summary.seeds} seeds: ${failures.length} failed, ${summary.steps} events, ${summary.committedCount} commits, ${summary.okCount} ok, ${summary.unknownCount} unknown, ${
       MARKS.filter((mark) => marks[mark] > 0).length
     } of ${MARKS.length} marks, hash ${summary.hash}`,
   );
@@ -169,6 +175,6 @@ function printSummary(summary: CampaignSummary, args: SimArguments): number {
   return missingMarks.length > 0 ? EXIT.marks : EXIT.ok;
 }
 
-function describeLine({ at, event, state }: TraceLine): string {
-  return `${JSON.stringify({ at, event, state })}\n`;
+function describeLine({ at, event, states }: TraceLine): string {
+  return `${JSON.stringify({ at, event, states })}\n`;
 }

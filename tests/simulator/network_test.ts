@@ -33,7 +33,7 @@ interface Sent {
 function newNetwork(options: Partial<NetworkOptions>) {
   const sent: Sent[] = [];
   const marks = new MarkCounter();
-  const network = new SimNetwork(3, {
+  const network = new SimNetwork({
     options: { ...KIND, ...options },
     random: new SimRandom(1),
     marks,
@@ -61,7 +61,7 @@ describe("SimNetwork", () => {
       duplicatePermille: 500,
       replayMs: 180_000,
     });
-    for (let i = 0; i < 2_000; i++) network.send(beat(1, 2), 1, 0);
+    for (let i = 0; i < 2_000; i++) network.send(1, beat(1, 2), 1, 0);
     const copies = sent.filter(({ packet }) => packet.copy);
     assert(copies.length > 900 && copies.length < 1_100);
     const first = sent.length - copies.length;
@@ -84,7 +84,7 @@ describe("SimNetwork", () => {
         duplicatePermille: 1_000,
         duplicateProposals,
       });
-      network.send(message, 1, 0);
+      network.send(1, message, 1, 0);
       assertEquals(sent.length, duplicateProposals ? 2 : 1);
     }
   });
@@ -94,8 +94,8 @@ describe("SimNetwork", () => {
     const link = [{ from: 1, to: 2 }];
     network.cut(link);
     network.cut(link);
-    network.send(beat(1, 2), 1, 0);
-    network.send(beat(2, 1), 1, 0);
+    network.send(1, beat(1, 2), 1, 0);
+    network.send(1, beat(2, 1), 1, 0);
     const arrivals = () => sent.map(({ packet }) => network.arrive(packet, 2));
     assertEquals(arrivals(), ["cut", "delivered"]);
     network.heal(link);
@@ -106,7 +106,7 @@ describe("SimNetwork", () => {
 
   it("a clogged link holds packets back and loses none", () => {
     const { network, sent } = newNetwork({});
-    network.send(beat(1, 2), 1, 0);
+    network.send(1, beat(1, 2), 1, 0);
     network.clog({ from: 1, to: 2 }, 50);
     const packet = sent[0]?.packet;
     assert(packet !== undefined);
@@ -120,7 +120,7 @@ describe("SimNetwork", () => {
     network.clog({ from: 1, to: 2 }, 1_000);
     network.burstPermille = 500;
     network.calm(KIND);
-    for (let i = 0; i < 100; i++) network.send(beat(1, 2), 1, 0);
+    for (let i = 0; i < 100; i++) network.send(1, beat(1, 2), 1, 0);
     assertEquals(sent.length, 100);
     assert(
       sent.every(({ packet }) => network.arrive(packet, 2) === "delivered"),

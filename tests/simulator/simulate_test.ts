@@ -20,9 +20,9 @@ const TICKS = 1_500;
  * That every runtime computes the same ones is the point.
  */
 const RECORDED: [seed: number, hash: string][] = [
-  [1, "50c5fddaa66c75ad"],
-  [2, "dd378047c25ba143"],
-  [3, "35349561df0d28d2"],
+  [1, "d13487607e09887c"],
+  [2, "29fe2376768df1a6"],
+  [3, "7f195a627286433a"],
 ];
 
 function run(seed: number, overrides = {}): SimResult {
@@ -55,15 +55,15 @@ describe("simulate()", () => {
     const sizes = new Set<number>();
     const kinds = new Set<string>();
     const tails = new Set<string>();
-    for (let seed = 0; seed < 40; seed++) {
+    for (let seed = 0; seed < 80; seed++) {
       const { members, faults, tail } = drawOptions(seed);
       sizes.add(members);
       tails.add(tail);
       for (const kind of faults.kinds) kinds.add(kind);
     }
-    assertEquals([...sizes].sort(), [3, 5]);
-    assertEquals([...tails].sort(), ["all", "clique", "quorum"]);
-    assertEquals(kinds.size, 15);
+    assertEquals([...sizes].sort(), [1, 2, 3, 4, 5, 6, 7]);
+    assertEquals([...tails].sort(), ["all", "clique", "hungLeader", "quorum"]);
+    assertEquals(kinds.size, 18);
   });
 
   it("holds for clusters of 1, 2, 4 and 7 members too (H19)", () => {

@@ -1,0 +1,164 @@
+/**
+ * One group of a run: its members, its clients, and what checks them.
+ *
+ * @module
+ */
+import type { Message } from "../core/message.ts";
+import type { ConfState, GroupId, NodeId } from "../core/types.ts";
+import { EMPTY_CONF } from "../core/types.ts";
+import { BoundChecks } from "./bound_checks.ts";
+import { isQuorum } from "./conf_model.ts";
+import {
+  type PendingOperation,
+  type Settlement,
+  SimClients,
+} from "./clients.ts";
+import type { SimEvent } from "./events.ts";
+import type { SimHost } from "./host.ts";
+import { MachineChecks } from "./machine_checks.ts";
+import type { MarkCounter } from "./marks.ts";
+import { SimMember } from "./member.ts";
+import { MessageChecks } from "./message_checks.ts";
+import type { SimOptions } from "./options.ts";
+import { type MemberView, Oracle } from "./oracle.ts";
+import { PacketMarks } from "./packet_marks.ts";
+import type { SimRandom } from "./prng.ts";
+import type { AnySubject, SimHooks, World } from "./world.ts";
+
+/** What a group has around it: the run that it is in. */
+export interface GroupWorld {
+  readonly options: SimOptions;
+  readonly subject: AnySubject;
+  readonly hooks: SimHooks;
+  readonly marks: MarkCounter;
+  now(): number;
+  schedule(delayMs: number, event: SimEvent): void;
+  isCalm(): boolean;
+  newName(): number;
+  newSerial(): number;
+  hostFailed(host: SimHost): void;
+  /** The host with this id, made if it is new. */
+  hostOf(id: NodeId): SimHost;
+  /** Puts a message on the network. */
+  transmit(group: GroupId, message: Message, life: number): void;
+}
+
+/** One group of a run. */
+export class SimGroup implements World {
+  readonly group: GroupId;
+  readonly options: SimOptions;
+  readonly subject: AnySubject;
+  readonly hooks: SimHooks;
+  readonly marks: MarkCounter;
+  readonly conf: ConfState;
+  readonly oracle: Oracle;
+  readonly machineChecks: MachineChecks;
+  readonly bounds: BoundChecks;
+  readonly clients: SimClients;
+  readonly packetMarks: PacketMarks;
+  /** In the order in which they came. */
+  readonly members: SimMember[] = [];
+  readonly #run: GroupWorld;
+  readonly #random: SimRandom;
+  readonly #messageChecks: MessageChecks;
+
+  /** Makes a group of members that have not started yet. */
+  constructor(group: GroupId, run: GroupWorld, random: SimRandom) {
+    this.group = group;
+    this.#run = run;
+    this.#random = random;
+    this.options = run.options;
+    this.subject = run.subject;
+    this.hooks = run.hooks;
+    this.marks = run.marks;
+    this.conf = bootstrapConf(run.options.members);
+    this.oracle = new Oracle(this.members, this.conf, this.marks);
+    this.machineChecks = new MachineChecks(this.oracle.committed);
+    this.#messageChecks = new MessageChecks(
+      this.oracle,
+      this.members,
+      this.marks,
+    );
+    this.packetMarks = new PacketMarks(this.marks);
+    this.bounds = new BoundChecks(this.options);
+    for (const id of this.conf.voters) this.addMember(id);
+    this.clients = new SimClients(this, this.members, random.fork("clients"));
+  }
+
+  /** The member with this id, if there is one. */
+  memberOf(id: NodeId): SimMember | undefined {
+    return this.members.find((member) => member.id === id);
+  }
+
+  /** A member with an empty disk, on the host of the same id. */
+  addMember(id: NodeId): SimMember {
+    const host = this.#run.hostOf(id);
+    const random = this.#random.fork(`member ${id}`);
+    const member = new SimMember(host, this, random);
+    this.members.push(member);
+    host.add(member);
+    return member;
+  }
+
+  /** Who leads the newest term, if anybody who runs does. */
+  leader(): SimMember | undefined {
+    let newest: SimMember | undefined;
+    for (const member of this.members) {
+      if (!member.isRunning || member.core?.role !== "leader") continue;
+      if (member.core.term > (newest?.core?.term ?? 0)) newest = member;
+    }
+    return newest;
+  }
+
+  /** Members that must agree in the end. */
+  settledMembers(): readonly SimMember[] {
+    return this.members.filter(({ host }) => !host.isDoomed);
+  }
+
+  /** Whether the voters for whom `has` holds are a quorum. */
+  hasQuorum(has: (id: NodeId) => boolean): boolean {
+    return isQuorum(this.oracle.committed.lastConf.conf, has);
+  }
+
+  now(): number {
+    return this.#run.now();
+  }
+
+  schedule(delayMs: number, event: SimEvent): void {
+    this.#run.schedule(delayMs, event);
+  }
+
+  isCalm(): boolean {
+    return this.#run.isCalm();
+  }
+
+  newName(): number {
+    return this.#run.newName();
+  }
+
+  newSerial(): number {
+    return this.#run.newSerial();
+  }
+
+  hostFailed(host: SimHost): void {
+    this.#run.hostFailed(host);
+  }
+
+  /** Checks a message and puts it on the network. */
+  send(message: Message, sender: MemberView): void {
+    this.#messageChecks.check(sender, message);
+    this.#run.transmit(this.group, message, sender.life);
+  }
+
+  /** Tells the client. */
+  settle(operation: PendingOperation, settlement: Settlement): void {
+    this.clients.settle(operation, settlement);
+  }
+}
+
+/** The configuration of members 1 to `count`. */
+function bootstrapConf(count: number): ConfState {
+  const voters = Array.from({ length: count }, (_, i) => i + 1);
+  const addresses = voters.map((id) => ({ id, address: `member-${id}:1` }));
+  return { ...EMPTY_CONF, voters, addresses };
+}
