@@ -4,14 +4,32 @@
  *
  * @module
  */
-import { assertInvariant } from "./invariant.ts";
+import { majority } from "./quorum.ts";
 import type {
   ConfChange,
   ConfChangeStep,
   ConfState,
   MemberAddress,
+  MemberIncarnation,
   NodeId,
 } from "./types.ts";
+
+/**
+ * Why a change does not fit a configuration. `joint`: it begins in a joint
+ * one; `notJoint`: there is none to leave; `zeroVoters`: nobody votes before,
+ * `noVoters`: or after it; `manyVoters`: more than one voter changes outside
+ * of a joint configuration; `witness`: too many witnesses, or a member changes
+ * between witness and data member; `rebound`: a member is tied to a second
+ * data directory.
+ */
+export type ConfMisfit =
+  | "joint"
+  | "notJoint"
+  | "zeroVoters"
+  | "noVoters"
+  | "manyVoters"
+  | "witness"
+  | "rebound";
 
 /** A configuration in the making. */
 interface Draft {
@@ -20,9 +38,11 @@ interface Draft {
   outgoing: Set<NodeId>;
   learners: Set<NodeId>;
   learnersNext: Set<NodeId>;
+  staging: Set<NodeId>;
   witnesses: Set<NodeId>;
   removed: Set<NodeId>;
   addresses: Map<NodeId, string>;
+  incarnations: Map<NodeId, string>;
   autoLeave: boolean;
 }
 
@@ -37,37 +57,42 @@ export function isJoint(conf: ConfState): boolean {
 }
 
 /**
- * The configuration that a change makes of `conf`.
- *
- * @throws {InvariantError} If the change does not fit: it enters a joint
- * configuration from one, leaves none, or leaves no voter.
+ * The configuration that is in force once a logged change is applied. Total:
+ * what does not fit changes nothing but the version, on every member alike
+ * (H84). Whether a change should be logged is for the leader to say.
  */
 export function applyChange(conf: ConfState, change: ConfChange): ConfState {
+  const result = tryChange(conf, change);
+  return typeof result === "string"
+    ? { ...conf, version: conf.version + 1 }
+    : result;
+}
+
+/** The configuration that a change makes of `conf`, or why it does not fit. */
+export function tryChange(
+  conf: ConfState,
+  change: ConfChange,
+): ConfState | ConfMisfit {
   if (leavesJoint(change)) return leaveJoint(conf);
   const { steps, transition } = change;
   const joint = transition === "auto"
     ? steps.length > 1
     : transition !== "simple";
   return joint
-    ? enterJoint(conf, change.steps, change.transition !== "explicit")
-    : applySimple(conf, change.steps);
+    ? enterJoint(conf, steps, transition !== "explicit")
+    : applySimple(conf, steps);
 }
 
 /** Applies steps of which at most one voter changes (thesis §4.1). */
 export function applySimple(
   conf: ConfState,
   steps: readonly ConfChangeStep[],
-): ConfState {
-  assertInvariant(
-    !isJoint(conf),
-    "simple membership change in a joint configuration",
-  );
+): ConfState | ConfMisfit {
+  if (isJoint(conf)) return "joint";
   const draft = draftOf(conf);
-  applySteps(draft, steps);
-  assertInvariant(
-    differences(conf.voters, draft.voters) <= 1,
-    "more than one voter changed without a joint configuration",
-  );
+  const misfit = applySteps(draft, steps) ?? witnessMisfit(conf, draft);
+  if (misfit !== undefined) return misfit;
+  if (differences(conf.voters, draft.voters) > 1) return "manyVoters";
   return confOf(draft);
 }
 
@@ -76,47 +101,49 @@ export function enterJoint(
   conf: ConfState,
   steps: readonly ConfChangeStep[],
   autoLeave: boolean,
-): ConfState {
-  assertInvariant(!isJoint(conf), "joint configuration entered twice");
-  assertInvariant(
-    conf.voters.length > 0,
-    "joint configuration entered without voters",
-  );
+): ConfState | ConfMisfit {
+  if (isJoint(conf)) return "joint";
+  if (conf.voters.length === 0) return "zeroVoters";
   const draft = draftOf(conf);
   draft.outgoing = new Set(conf.voters);
-  applySteps(draft, steps);
+  const misfit = applySteps(draft, steps) ?? witnessMisfit(conf, draft);
+  if (misfit !== undefined) return misfit;
   draft.autoLeave = autoLeave;
   return confOf(draft);
 }
 
 /** Leaves a joint configuration. */
-export function leaveJoint(conf: ConfState): ConfState {
-  assertInvariant(isJoint(conf), "no joint configuration to leave");
+export function leaveJoint(conf: ConfState): ConfState | ConfMisfit {
+  if (!isJoint(conf)) return "notJoint";
   const draft = draftOf(conf);
   for (const id of draft.learnersNext) draft.learners.add(id);
   draft.learnersNext.clear();
-  for (const id of draft.outgoing) {
-    if (!draft.voters.has(id) && !draft.learners.has(id)) {
-      draft.addresses.delete(id);
-      draft.witnesses.delete(id);
-      draft.removed.add(id);
-    }
-  }
+  const leavers = [...draft.outgoing];
   draft.outgoing.clear();
+  for (const id of leavers) if (!isMember(draft, id)) forget(draft, id);
   draft.autoLeave = false;
   return confOf(draft);
 }
 
-function applySteps(draft: Draft, steps: readonly ConfChangeStep[]): void {
+function applySteps(
+  draft: Draft,
+  steps: readonly ConfChangeStep[],
+): ConfMisfit | undefined {
   for (const step of steps) {
     // Id 0 stands for a step that was refused after it was proposed.
     if (step.node === 0) continue;
     applyStep(draft, step);
-    if (step.address !== undefined && isMember(draft, step.node)) {
+    if (step.type === "remove" || !isMember(draft, step.node)) continue;
+    if (step.address !== undefined) {
       draft.addresses.set(step.node, step.address);
     }
+    if (step.type === "bind" && step.incarnation !== undefined) {
+      const known = draft.incarnations.get(step.node) ?? step.incarnation;
+      if (known !== step.incarnation) return "rebound";
+      draft.incarnations.set(step.node, known);
+    }
   }
-  assertInvariant(draft.voters.size > 0, "all voters removed");
+  return draft.voters.size === 0 ? "noVoters" : undefined;
 }
 
 function applyStep(draft: Draft, step: ConfChangeStep): void {
@@ -126,22 +153,23 @@ function applyStep(draft: Draft, step: ConfChangeStep): void {
     case "addWitness":
       draft.learners.delete(node);
       draft.learnersNext.delete(node);
+      draft.staging.delete(node);
       draft.removed.delete(node);
       draft.voters.add(node);
       if (step.type === "addWitness") draft.witnesses.add(node);
       else draft.witnesses.delete(node);
       return;
     case "addLearner":
+    case "addStaging":
       addLearner(draft, node);
+      if (step.type === "addLearner") draft.staging.delete(node);
+      else if (draft.learners.has(node)) draft.staging.add(node);
       return;
     case "remove":
       remove(draft, node);
       return;
     case "update":
     case "bind":
-      return;
-    case "addStaging":
-      addLearner(draft, node);
       return;
     default: {
       const unreachable: never = step.type;
@@ -161,15 +189,37 @@ function addLearner(draft: Draft, node: NodeId): void {
   else draft.learners.add(node);
 }
 
+/** A voter of the outgoing half is a member until that half is left. */
 function remove(draft: Draft, node: NodeId): void {
   if (!isMember(draft, node)) return;
   draft.voters.delete(node);
   draft.learners.delete(node);
   draft.learnersNext.delete(node);
-  if (draft.outgoing.has(node)) return;
+  draft.staging.delete(node);
+  if (!draft.outgoing.has(node)) forget(draft, node);
+}
+
+function forget(draft: Draft, node: NodeId): void {
   draft.witnesses.delete(node);
   draft.addresses.delete(node);
+  draft.incarnations.delete(node);
   draft.removed.add(node);
+}
+
+/**
+ * Every quorum must hold a data member, and a log with payloads cannot become
+ * one without, nor the other way round (thesis §11.7.2; docs/protocol.md).
+ */
+function witnessMisfit(before: ConfState, draft: Draft): "witness" | undefined {
+  let count = 0;
+  for (const id of draft.voters) if (draft.witnesses.has(id)) count++;
+  if (count >= majority(draft.voters.size)) return "witness";
+  const old = draftOf(before);
+  for (const id of new Set([...old.witnesses, ...draft.witnesses])) {
+    if (!isMember(old, id) || !isMember(draft, id)) continue;
+    if (old.witnesses.has(id) !== draft.witnesses.has(id)) return "witness";
+  }
+  return undefined;
 }
 
 function isMember(draft: Draft, node: NodeId): boolean {
@@ -184,10 +234,14 @@ function draftOf(conf: ConfState): Draft {
     outgoing: new Set(conf.votersOutgoing),
     learners: new Set(conf.learners),
     learnersNext: new Set(conf.learnersNext),
+    staging: new Set(conf.staging),
     witnesses: new Set(conf.witnesses),
     removed: new Set(conf.removed),
     addresses: new Map(
       conf.addresses.map(({ id, address }) => [id, address]),
+    ),
+    incarnations: new Map(
+      conf.incarnations.map(({ id, incarnation }) => [id, incarnation]),
     ),
     autoLeave: conf.autoLeave,
   };
@@ -200,14 +254,16 @@ function confOf(draft: Draft): ConfState {
     votersOutgoing: sorted(draft.outgoing),
     learners: sorted(draft.learners),
     learnersNext: sorted(draft.learnersNext),
-    staging: [],
+    staging: sorted(draft.staging),
     witnesses: sorted(draft.witnesses),
     autoLeave: draft.autoLeave,
     removed: sorted(draft.removed),
     addresses: [...draft.addresses]
       .map(([id, address]): MemberAddress => ({ id, address }))
       .sort((a, b) => a.id - b.id),
-    incarnations: [],
+    incarnations: [...draft.incarnations]
+      .map(([id, incarnation]): MemberIncarnation => ({ id, incarnation }))
+      .sort((a, b) => a.id - b.id),
   };
 }
 

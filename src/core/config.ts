@@ -46,15 +46,27 @@ export interface CoreConfig {
   /** Whether a follower passes proposals on to the leader. */
   readonly forwardProposals: boolean;
   /**
-   * Whether a leader steps down when it applies its own removal or demotion
-   * (thesis §4.2.2).
+   * What a leader does when it applies its own removal or demotion (thesis
+   * §4.2.2). `"handOver"`: it goes on without counting itself until a voter
+   * has taken over (H78); `true`: it steps down at once; `false`: it leads on.
    */
-  readonly stepDownOnRemoval: boolean;
+  readonly stepDownOnRemoval: boolean | "handOver";
   /**
-   * Whether a leader refuses membership changes that do not fit. Without it a
-   * change that cannot be applied is applied as none.
+   * Whether a founding member with an empty log votes only for others with an
+   * empty log until a leader has brought it up to date: its disk may have been
+   * replaced (H80). Turn it off where something else recognises that, as the
+   * incarnations of hosts do: a founder that starts late cannot help to
+   * replace a leader that dies before it came.
    */
-  readonly validateConfChanges: boolean;
+  readonly guardEmptyLog: boolean;
+  /**
+   * Which membership changes a leader refuses. `true`: all that do not fit or
+   * put the group at risk; removed ids are refused for ever and told so.
+   * `"pending"`: only those that come while another may be under way, or that
+   * enter or leave a joint configuration out of order; removed ids may return.
+   * `false`: none; what cannot be applied is applied as no change.
+   */
+  readonly validateConfChanges: boolean | "pending";
   /**
    * Milliseconds for which a follower ignores candidates after each contact
    * with its leader, also over a restart, so that the leader may answer reads
@@ -95,7 +107,8 @@ export const DEFAULT_CONFIG: CoreConfig = {
   maxPendingReads: 65_536,
   asyncStorageWrites: true,
   forwardProposals: true,
-  stepDownOnRemoval: true,
+  stepDownOnRemoval: "handOver",
+  guardEmptyLog: true,
   validateConfChanges: true,
   leaseMs: 0,
   priority: 0,
