@@ -1,0 +1,232 @@
+/**
+ * What a node's storage and state machine do with a Ready: at once, or, with
+ * asynchronous storage writes, by two queues whose answers travel through the
+ * network.
+ *
+ * @module
+ */
+import type { Entry, LogIndex, Ready } from "../../src/core/mod.ts";
+import type { KitMessage } from "./kit_types.ts";
+import type { Member } from "./member.ts";
+import type { Envelope, World } from "./world.ts";
+
+/** A write that waits, with what leaves when it is durable. */
+interface AppendWork {
+  readonly ready: Ready;
+  readonly responses: readonly Envelope[];
+}
+
+/** Queued work of nodes with asynchronous storage writes. */
+export class StorageWork {
+  readonly #world: World;
+  readonly #appends: Map<number, AppendWork[]> = new Map();
+  readonly #applies: Map<number, (readonly Entry[])[]> = new Map();
+  /** Terms that each node led in its present life. */
+  readonly #led: Map<number, Set<number>> = new Map();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** How many writes wait. */
+  appendCount(id: number): number {
+    return this.#appends.get(id)?.length ?? 0;
+  }
+
+  /** How many pages wait to be applied. */
+  applyCount(id: number): number {
+    return this.#applies.get(id)?.length ?? 0;
+  }
+
+  /** A crash: what was queued is lost. */
+  forget(id: number): void {
+    this.#appends.delete(id);
+    this.#applies.delete(id);
+    this.#led.delete(id);
+  }
+
+  /** Whether the core has nothing ready and no work waits. */
+  isSettled(id: number): boolean {
+    return !this.#world.member(id).node.hasReady() &&
+      this.appendCount(id) === 0 && this.applyCount(id) === 0;
+  }
+
+  /** Takes what a core has ready. @returns Whether there was something. */
+  processReady(id: number): boolean {
+    const member = this.#world.member(id);
+    if (!member.node.hasReady()) return false;
+    const ready = member.node.ready();
+    if (ready.loads.length > 0) {
+      throw new Error(`node ${id} wants entries that it has`);
+    }
+    if (member.config.asyncStorageWrites) this.#queue(member, ready);
+    else this.#carryOut(member, ready);
+    return true;
+  }
+
+  /** Does one write. @returns Whether there was one. */
+  processAppend(id: number): boolean {
+    const work = this.#appends.get(id)?.shift();
+    if (work === undefined) return false;
+    const member = this.#world.member(id);
+    this.#write(member, work.ready);
+    for (const response of work.responses) this.#world.post(response);
+    return true;
+  }
+
+  /** Applies one page. @returns Whether there was one. */
+  processApply(id: number): boolean {
+    const entries = this.#applies.get(id)?.shift();
+    if (entries === undefined) return false;
+    const member = this.#world.member(id);
+    const appliedTo = this.#apply(member, entries);
+    const message: KitMessage = {
+      type: "storage-apply-response",
+      from: "storage",
+      to: id,
+      appliedTo,
+    };
+    this.#world.post(
+      this.#ownEnvelope(member, message, () => member.reportApplied(appliedTo)),
+    );
+    return true;
+  }
+
+  #carryOut(member: Member, ready: Ready): void {
+    const { committedEntries, messages, messagesAfterPersist } = ready;
+    this.#write(member, ready);
+    const appliedTo = this.#apply(member, committedEntries);
+    this.#releaseReads(member, ready);
+    this.#world.send(messages);
+    this.#world.send(messagesAfterPersist);
+    member.node.persisted(ready.number);
+    if (committedEntries.length > 0) member.reportApplied(appliedTo);
+  }
+
+  #queue(member: Member, ready: Ready): void {
+    const { id } = member;
+    this.#releaseReads(member, ready);
+    this.#world.send(ready.messages);
+    if (member.node.role === "leader") {
+      const led = this.#led.get(id) ?? new Set();
+      this.#led.set(id, led.add(member.node.term));
+    }
+    const responses = this.#responsesOf(member, ready);
+    const { hardState, snapshot, entries } = ready;
+    if (
+      hardState !== undefined || snapshot !== undefined ||
+      entries.length > 0 || responses.length > 0
+    ) push(this.#appends, id, { ready, responses });
+    if (ready.committedEntries.length > 0) {
+      push(this.#applies, id, ready.committedEntries);
+    }
+  }
+
+  /**
+   * What leaves when a write is durable: the core's messages, and what the
+   * node tells itself. The core keeps its own vote and its own acknowledgement
+   * inside, and counts them when it hears that the write is durable; the kit
+   * shows them as messages.
+   */
+  #responsesOf(member: Member, ready: Ready): Envelope[] {
+    const { id, node } = member;
+    const own = (message: KitMessage): Envelope =>
+      this.#ownEnvelope(member, message, () => node.persisted(ready.number));
+    const responses: Envelope[] = [];
+    const campaign = campaignOf(member, ready);
+    if (campaign !== undefined) {
+      const term = campaign === "vote" ? node.term : node.term + 1;
+      const type = `${campaign}-response` as const;
+      responses.push(own({ type, from: id, to: id, term, reject: false }));
+    }
+    for (const message of ready.messagesAfterPersist) {
+      const envelope = this.#world.envelopeOf(message);
+      if (envelope !== undefined) responses.push(envelope);
+    }
+    for (const { term, index } of ready.entries) {
+      if (!this.#led.get(id)?.has(term)) continue;
+      responses.push(
+        own({ type: "append-response", from: id, to: id, term, index }),
+      );
+    }
+    const { stableIndex, lastIndex, lastTerm, term } = node.status();
+    if (ready.snapshot !== undefined || stableIndex < lastIndex) {
+      responses.push(own({
+        type: "storage-append-response",
+        from: "storage",
+        to: id,
+        term,
+        ...(stableIndex < lastIndex
+          ? { index: lastIndex, logTerm: lastTerm }
+          : {}),
+        ...(ready.snapshot === undefined
+          ? {}
+          : { snapshot: this.#world.translator.snapshotToKit(ready.snapshot) }),
+      }));
+    }
+    return responses;
+  }
+
+  /** A message of a node to itself; one of an earlier life means nothing. */
+  #ownEnvelope(
+    member: Member,
+    message: KitMessage,
+    take: () => void,
+  ): Envelope {
+    const { life } = member;
+    return {
+      message,
+      deliver: () => {
+        if (member.life === life) take();
+        return undefined;
+      },
+    };
+  }
+
+  #write(member: Member, ready: Ready): void {
+    const { snapshot } = ready;
+    member.persist(ready);
+    if (snapshot === undefined) return;
+    member.install(snapshot);
+    const { trace, translator } = this.#world;
+    trace.installed[member.id] = translator.snapshotToKit(snapshot);
+  }
+
+  #apply(member: Member, entries: readonly Entry[]): LogIndex {
+    const { trace, translator } = this.#world;
+    for (const entry of entries) {
+      member.apply(entry);
+      (trace.applied[member.id] ??= []).push(translator.entryToKit(entry));
+    }
+    return member.machine.last.index;
+  }
+
+  #releaseReads(member: Member, ready: Ready): void {
+    const { trace, translator } = this.#world;
+    for (const { index, context } of ready.readStates) {
+      (trace.readStates[member.id] ??= []).push({
+        index,
+        context: translator.contextToKit(context),
+      });
+    }
+  }
+}
+
+/** Whether a node's own vote goes out with this Ready. */
+function campaignOf(
+  member: Member,
+  ready: Ready,
+): "vote" | "pre-vote" | undefined {
+  const { node, id } = member;
+  const { hardState, softState, messages } = ready;
+  if (node.role === "candidate" && hardState?.vote === id) return "vote";
+  const asks = softState?.role === "preCandidate" ||
+    messages.some(({ type }) => type === "requestPreVote");
+  return node.role === "preCandidate" && asks ? "pre-vote" : undefined;
+}
+
+function push<T>(queues: Map<number, T[]>, id: number, item: T): void {
+  const queue = queues.get(id);
+  if (queue === undefined) queues.set(id, [item]);
+  else queue.push(item);
+}
