@@ -11,6 +11,7 @@ import type {
 } from "./message.ts";
 import type { Raft } from "./raft.ts";
 import { broadcastAppend } from "./replication.ts";
+import { isStalled } from "./stall.ts";
 import { allVoters } from "./tracker.ts";
 import type { EntryId, NodeId, Term } from "./types.ts";
 
@@ -19,11 +20,14 @@ export type CampaignKind = "preVote" | "election" | "transfer";
 
 /**
  * Campaigns, if this member may: a voter, not leading already (H08), with no
- * committed membership change left to apply (H77).
+ * committed membership change left to apply (H77), a disk that works (H20) and
+ * no promise to keep.
  */
 export function maybeCampaign(raft: Raft, kind: CampaignKind): boolean {
   if (raft.role === "leader" || !raft.promotable) return false;
-  if (raft.log.mayHoldUnappliedConf) return false;
+  if (raft.log.mayHoldUnappliedConf || isStalled(raft)) return false;
+  // Its own vote is promised away like all others.
+  if (kind !== "transfer" && raft.lease.deafTicks > 0) return false;
   campaign(raft, kind);
   return true;
 }

@@ -55,6 +55,13 @@ export class Progress {
   learner: boolean;
   /** The load under way for this member, 0 for none. */
   loadId = 0;
+  /**
+   * Until when, on the leader's clock, the member promised to ignore
+   * candidates; `-Infinity` for no promise.
+   */
+  promisedUntilMs: number = -Infinity;
+  /** How much the member is preferred as leader, as far as it told. */
+  priority = 0;
 
   constructor(options: ProgressOptions) {
     this.matchIndex = options.matchIndex;

@@ -5,11 +5,16 @@
  * @module
  */
 import { type CoreConfig, resolveConfig } from "./config.ts";
+import { Suspicion } from "./failover.ts";
 import { assertInvariant } from "./invariant.ts";
+import { Lease } from "./lease.ts";
 import type { Message, ProposeResponse } from "./message.ts";
+import { Preference } from "./priority.ts";
+import { Rest } from "./quiesce.ts";
 import { RaftLog } from "./raft_log.ts";
 import { ReadOnly } from "./read_only.ts";
 import type { Load, ReadState, RestoredState } from "./ready.ts";
+import { DiskWatch } from "./stall.ts";
 import { isVoter, Tracker } from "./tracker.ts";
 import type {
   Entry,
@@ -40,7 +45,7 @@ export class Raft {
   readonly log: RaftLog;
   readonly tracker: Tracker;
   /** Reads that wait for proof of leadership; empty unless leader. */
-  readonly readOnly: ReadOnly = new ReadOnly();
+  readonly readOnly: ReadOnly;
 
   /** Persistent. Never decreases. */
   term: Term;
@@ -81,6 +86,17 @@ export class Raft {
   /** Drawn anew at every change of term or role (H16). */
   electionTimeout = 0;
 
+  /** Promises not to hear candidates, given and taken. */
+  readonly lease: Lease;
+  /** Whether the leader is said to be gone. */
+  readonly suspicion: Suspicion = new Suspicion();
+  /** The search for a preferred leader. */
+  readonly preference: Preference = new Preference();
+  /** Whether the own disk gets its writes done. */
+  readonly disk: DiskWatch = new DiskWatch();
+  /** Whether this member sleeps. */
+  readonly rest: Rest = new Rest();
+
   /** May leave now. */
   messages: Message[] = [];
   /** May leave once the next Ready's write is durable. */
@@ -102,6 +118,7 @@ export class Raft {
       `member id is ${id}, wanted a safe integer above 0`,
     );
     this.id = id;
+    this.readOnly = new ReadOnly(id);
     this.config = resolveConfig(options.config ?? {});
     this.#random = options.random;
     this.log = new RaftLog(restored, this.config);
@@ -113,6 +130,10 @@ export class Raft {
     this.tracker = new Tracker(conf, this.config, this.log.lastIndex + 1);
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
+    // What a former life promised is not known, but that it was kept to (H95).
+    const mayHavePromised = this.config.leaseMs > 0 &&
+      (this.term > 0 || this.log.lastIndex > 0);
+    this.lease = new Lease(mayHavePromised ? this.config.electionTicks : 0);
     this.drawElectionTimeout();
   }
 
@@ -166,6 +187,7 @@ export class Raft {
     assertInvariant(this.role !== "leader", "a leader became pre-candidate");
     this.role = "preCandidate";
     this.leader = null;
+    this.suspicion.clear();
     this.tracker.votes.clear();
   }
 
@@ -245,6 +267,10 @@ export class Raft {
     this.heartbeatElapsed = 0;
     this.drawElectionTimeout();
     this.transferTarget = null;
+    this.lease.isForfeited = false;
+    this.suspicion.clear();
+    this.preference.reset();
+    this.rest.end();
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
     this.uncommittedFrom = 0;

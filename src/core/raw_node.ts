@@ -5,6 +5,8 @@
  */
 import { checkRaft } from "./check.ts";
 import { timeoutCampaign } from "./election.ts";
+import { suspectLeader } from "./failover.ts";
+import { dropLease, leaseUntil } from "./lease.ts";
 import {
   applyConfChange,
   maybeLeaveJoint,
@@ -13,16 +15,20 @@ import {
 import type { DropReason, Message } from "./message.ts";
 import { appendProposal } from "./proposals.ts";
 import { Raft, type RaftOptions } from "./raft.ts";
-import { takeRead } from "./reads.ts";
+import { wake } from "./quiesce.ts";
+import { beginRound, requestRead } from "./reads.ts";
 import type { Load, Ready } from "./ready.ts";
 import {
   acknowledgeOwn,
   handleLoaded,
   handleLoadFailed,
+  reportSnapshot,
+  reportUnreachable,
 } from "./replication.ts";
 import { type CoreStatus, statusOf } from "./status.ts";
 import { step, type StepResult } from "./step.ts";
 import { tick } from "./tick.ts";
+import { requestTransfer } from "./transfer.ts";
 import type {
   ConfChange,
   ConfState,
@@ -142,6 +148,22 @@ export class RawNode {
   get committedInTerm(): boolean {
     return this.#raft.committedInTerm;
   }
+  /**
+   * Until when, in milliseconds of the clock given to `tick`, no other member
+   * can have been elected (thesis §6.4.1). A read of what is committed now
+   * needs no round if the clock shows less both before and after it. Not
+   * leading, or without a lease: `-Infinity`; alone: `Infinity`.
+   */
+  get leaseUntil(): number {
+    return leaseUntil(this.#raft);
+  }
+  /**
+   * Whether this member sleeps: ticks do nothing and need not come. It wakes
+   * in any other call; look again after each.
+   */
+  get quiesced(): boolean {
+    return this.#raft.rest.isAsleep;
+  }
 
   /**
    * One tick passes. Ticks must not come faster than their period: late ones
@@ -169,7 +191,32 @@ export class RawNode {
 
   /** Campaigns now, if this member may; by pre-vote if that is on. */
   campaign(): void {
+    this.wake();
     timeoutCampaign(this.#raft);
+  }
+
+  /**
+   * The clock may have missed time, by a suspended machine for one: forgets
+   * the lease. The next one needs heartbeats sent from now on (H117).
+   */
+  dropLease(): void {
+    dropLease(this.#raft);
+  }
+
+  /**
+   * The process of a member is gone for certain, by a refused connection for
+   * one. If it was the leader, this member asks for pre-votes without waiting
+   * for its timeout, unless it promised a lease. A false alarm ends with the
+   * next message of the leader. Nothing without check-quorum.
+   */
+  suspectLeader(id: NodeId): void {
+    this.wake();
+    suspectLeader(this.#raft, id);
+  }
+
+  /** Ends the sleep, of a leader that sleeps too as well. */
+  wake(): void {
+    wake(this.#raft, null);
   }
 
   /**
@@ -180,6 +227,7 @@ export class RawNode {
    */
   propose(commands: readonly Uint8Array[], ticket = 0): ProposeOutcome {
     const raft = this.#raft;
+    this.wake();
     if (raft.role === "leader") {
       return outcomeOf(appendProposal(raft, commands));
     }
@@ -204,6 +252,7 @@ export class RawNode {
 
   /** Proposes a membership change; only a leader takes one. */
   proposeConfChange(change: ConfChange): ProposeOutcome {
+    this.wake();
     return outcomeOf(proposeChange(this.#raft, change));
   }
 
@@ -225,53 +274,42 @@ export class RawNode {
    * first. `dropped`: no leader is known, or too many reads wait.
    */
   readIndex(context: number): "pending" | "dropped" {
-    const raft = this.#raft;
-    if (raft.role === "leader") {
-      return takeRead(raft, { from: raft.id, context }) ? "pending" : "dropped";
-    }
-    if (raft.leader === null) return "dropped";
-    raft.send({
-      type: "readIndex",
-      from: raft.id,
-      to: raft.leader,
-      term: 0,
-      context,
-    });
-    return "pending";
+    this.wake();
+    return requestRead(this.#raft, context) ? "pending" : "dropped";
   }
 
-  /** Asks for the leadership to go to a voter (thesis §3.10). */
-  transferLeadership(to: NodeId): void {
-    const { id, term } = this.#raft;
-    step(this.#raft, {
-      type: "transferLeadership",
-      from: id,
-      to: id,
-      term,
-      target: to,
-    });
+  /**
+   * Asks for the leadership to go to a voter (thesis §3.10); a follower passes
+   * it on. It is given up after an election timeout (H113).
+   *
+   * @returns `refused`: nobody to ask, or a target that must not lead.
+   */
+  transferLeadership(to: NodeId): "pending" | "refused" {
+    this.wake();
+    return requestTransfer(this.#raft, to) ? "pending" : "refused";
   }
 
-  /** A follower forgets who leads, and so hears candidates again. */
+  /**
+   * A follower forgets who leads, and so hears candidates again, unless it
+   * promised a lease.
+   */
   forgetLeader(): void {
-    if (this.#raft.role === "follower") this.#raft.leader = null;
+    const raft = this.#raft;
+    this.wake();
+    if (raft.role !== "follower") return;
+    raft.leader = null;
+    raft.suspicion.clear();
   }
 
   /** Messages to a member are being lost: stop streaming to it. */
   reportUnreachable(peer: NodeId): void {
-    const progress = this.#raft.tracker.progress.get(peer);
-    if (this.#raft.role !== "leader" || progress === undefined) return;
-    if (progress.state === "replicate") progress.becomeProbe();
+    this.wake();
+    reportUnreachable(this.#raft, peer);
   }
 
   /** How sending a snapshot to a member ended. */
   reportSnapshot(peer: NodeId, ok: boolean): void {
-    const progress = this.#raft.tracker.progress.get(peer);
-    if (this.#raft.role !== "leader" || progress?.state !== "snapshot") return;
-    if (!ok) progress.pendingSnapshotIndex = 0;
-    progress.becomeProbe();
-    // Wait for an answer, or for the next heartbeat's, before going on.
-    progress.flowPaused = true;
+    reportSnapshot(this.#raft, peer, ok);
   }
 
   /** A newer own snapshot is durable: entries up to `through` may go. */
@@ -284,7 +322,8 @@ export class RawNode {
     const raft = this.#raft;
     const { log } = raft;
     return raft.messages.length > 0 || raft.messagesAfterPersist.length > 0 ||
-      log.hasUnwritten || log.hasCommitted || log.needsApplyLoad ||
+      raft.readOnly.isRoundDue || log.hasUnwritten || log.hasCommitted ||
+      log.needsApplyLoad ||
       raft.readStates.length > 0 || raft.loads.length > 0 ||
       this.#hardStateChanged() || this.#softStateChanged();
   }
@@ -294,6 +333,7 @@ export class RawNode {
     const raft = this.#raft;
     const { log } = raft;
     const number = ++this.#number;
+    if (raft.readOnly.isRoundDue) beginRound(raft);
     const before = this.#hardState;
     const hardState = this.#hardStateChanged() ? raft.hardState : undefined;
     if (hardState !== undefined) this.#hardState = hardState;
@@ -307,14 +347,16 @@ export class RawNode {
     if (log.needsApplyLoad) {
       raft.loads.push(log.takeApplyLoad(raft.newLoadId()));
     }
+    const mustSync = entries.length > 0 || snapshot !== undefined ||
+      (hardState !== undefined &&
+        (hardState.term !== before.term || hardState.vote !== before.vote));
+    if (mustSync) raft.disk.handedOut(number);
     const ready: Ready = {
       number,
       hardState,
       snapshot,
       entries,
-      mustSync: entries.length > 0 || snapshot !== undefined ||
-        (hardState !== undefined &&
-          (hardState.term !== before.term || hardState.vote !== before.vote)),
+      mustSync,
       messages: raft.messages,
       messagesAfterPersist: this.#splitOwn(number),
       committedEntries: log.takeCommitted(),
@@ -345,6 +387,7 @@ export class RawNode {
     this.#persisted = number;
     const raft = this.#raft;
     raft.log.persisted(number);
+    raft.disk.flushed(number);
     while ((this.#own[0]?.number ?? Infinity) <= number) {
       for (const message of this.#own.shift()?.messages ?? []) {
         step(raft, message);

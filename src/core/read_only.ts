@@ -22,43 +22,66 @@ export interface PendingRead extends ReadRequest {
 /**
  * Rounds of heartbeats that confirm reads. A round has a number that is never
  * used again in the term, so a late answer cannot confirm a later read (H96);
- * an answer to round k also confirms every round before k.
+ * an answer to round k also confirms every round before k. All reads that
+ * arrive between two rounds share the next one.
  */
 export class ReadOnly {
   /** Reads that wait until the leader has committed in its term (H93). */
   held: ReadRequest[] = [];
-  /** Reads whose round is under way; ascending in round. */
+  /** Reads whose round is under way or due; ascending in round. */
   #pending: PendingRead[] = [];
   /** The highest round each member has answered. */
   readonly #acked: Map<NodeId, number> = new Map();
-  /** The newest round; 0 before the first. */
+  /** The newest round that was sent; 0 before the first. */
   #round = 0;
+  /** Whether reads wait for a round that is not sent yet: `#round + 1`. */
+  #isRoundDue = false;
+  readonly #self: NodeId;
+  /** The highest round a member answered; our own answer is implied. */
+  readonly ackedBy: (id: NodeId) => number = (id) =>
+    id === this.#self ? this.#round : this.#acked.get(id) ?? 0;
+
+  constructor(self: NodeId) {
+    this.#self = self;
+  }
 
   /** Reads that wait, held ones included. */
   get count(): number {
     return this.held.length + this.#pending.length;
   }
 
-  /** The newest round that still waits for answers; 0 for none. */
-  get openRound(): number {
-    return this.#pending.length > 0 ? this.#round : 0;
+  /** Whether reads wait for a round that is not sent yet. */
+  get isRoundDue(): boolean {
+    return this.#isRoundDue;
   }
 
-  /** Opens a round for a read; its number goes out with heartbeats. */
-  open(request: ReadRequest, index: LogIndex): number {
-    this.#round++;
-    this.#pending.push({ ...request, round: this.#round, index });
-    return this.#round;
+  /** Whether reads wait for answers. */
+  get hasPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Adds a read to the round that is sent next. */
+  add(request: ReadRequest, index: LogIndex): void {
+    const { from, context } = request;
+    this.#pending.push({ from, context, round: this.#round + 1, index });
+    this.#isRoundDue = true;
+  }
+
+  /**
+   * The number for heartbeats sent now: of a new round, if reads wait for
+   * one; else of the newest one still under way; 0 for none.
+   */
+  nextRound(): number {
+    if (this.#isRoundDue) {
+      this.#isRoundDue = false;
+      this.#round++;
+    }
+    return this.#pending.length > 0 ? this.#round : 0;
   }
 
   /** Notes that a member answered a round. */
   acknowledge(from: NodeId, round: number): void {
     if (round > (this.#acked.get(from) ?? 0)) this.#acked.set(from, round);
-  }
-
-  /** The highest round a member answered; our own answer is implied. */
-  ackedBy(id: NodeId, self: NodeId): number {
-    return id === self ? this.#round : this.#acked.get(id) ?? 0;
   }
 
   /** Takes the reads that rounds up to `confirmed` have confirmed. */
@@ -81,5 +104,6 @@ export class ReadOnly {
     this.#pending = [];
     this.#acked.clear();
     this.#round = 0;
+    this.#isRoundDue = false;
   }
 }

@@ -10,6 +10,19 @@ import { isVoter } from "./tracker.ts";
 import type { LogIndex, NodeId } from "./types.ts";
 
 /**
+ * This member wants to read: takes it as leader, else asks the leader.
+ *
+ * @returns Whether an answer may be expected.
+ */
+export function requestRead(raft: Raft, context: number): boolean {
+  const { id, leader } = raft;
+  if (raft.role === "leader") return takeRead(raft, { from: id, context });
+  if (leader === null) return false;
+  raft.send({ type: "readIndex", from: id, to: leader, term: 0, context });
+  return true;
+}
+
+/**
  * A leader takes a read: notes its commit index and proves that it still
  * leads. Until it has committed in its own term the commit index may lag
  * behind what was acknowledged by others, so the read waits (H93, H97).
@@ -18,6 +31,7 @@ import type { LogIndex, NodeId } from "./types.ts";
  */
 export function takeRead(raft: Raft, request: ReadRequest): boolean {
   const { readOnly, log } = raft;
+  raft.rest.idleTicks = 0;
   if (readOnly.count >= raft.config.maxPendingReads) return false;
   if (!raft.committedInTerm) {
     readOnly.held.push(request);
@@ -27,9 +41,20 @@ export function takeRead(raft: Raft, request: ReadRequest): boolean {
     answerRead(raft, request, log.commitIndex);
     return true;
   }
-  const round = readOnly.open(request, log.commitIndex);
-  broadcastHeartbeat(raft, round);
+  // Its round begins with the next Ready, and so do those of all reads that
+  // arrive until then.
+  readOnly.add(request, log.commitIndex);
   return true;
+}
+
+/**
+ * Sends heartbeats. With them begins a round for the reads that wait for one;
+ * a round under way gets another chance.
+ */
+export function beginRound(raft: Raft): void {
+  broadcastHeartbeat(raft, raft.readOnly.nextRound());
+  // A configuration change may have left nobody to answer.
+  if (isLoneVoter(raft)) releaseReads(raft);
 }
 
 /** Starts the reads that waited for the first commit of the term. */
@@ -40,19 +65,21 @@ export function releaseHeldReads(raft: Raft): void {
     for (const read of held) answerRead(raft, read, raft.log.commitIndex);
     return;
   }
-  // One round serves them all.
-  let round = 0;
-  for (const read of held) {
-    round = raft.readOnly.open(read, raft.log.commitIndex);
-  }
-  broadcastHeartbeat(raft, round);
+  for (const read of held) raft.readOnly.add(read, raft.log.commitIndex);
+  beginRound(raft);
 }
 
-/** Counts an answer to a round; releases the reads a quorum confirmed. */
+/** Counts an answer to a round. */
 export function confirmReads(raft: Raft, from: NodeId, round: number): void {
+  raft.readOnly.acknowledge(from, round);
+  releaseReads(raft);
+}
+
+/** Releases the reads that a quorum confirmed. */
+function releaseReads(raft: Raft): void {
   const { readOnly, tracker } = raft;
-  readOnly.acknowledge(from, round);
-  const confirmed = tracker.quorumIndex((id) => readOnly.ackedBy(id, raft.id));
+  if (!readOnly.hasPending) return;
+  const confirmed = tracker.quorumIndex(readOnly.ackedBy);
   for (const read of readOnly.take(confirmed)) {
     answerRead(raft, read, read.index);
   }

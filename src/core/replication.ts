@@ -150,6 +150,23 @@ function maybeSendSnapshot(
   return true;
 }
 
+/** See `RawNode.reportUnreachable`. */
+export function reportUnreachable(raft: Raft, peer: NodeId): void {
+  const progress = raft.tracker.progress.get(peer);
+  if (raft.role !== "leader" || progress === undefined) return;
+  if (progress.state === "replicate") progress.becomeProbe();
+}
+
+/** See `RawNode.reportSnapshot`. */
+export function reportSnapshot(raft: Raft, peer: NodeId, ok: boolean): void {
+  const progress = raft.tracker.progress.get(peer);
+  if (raft.role !== "leader" || progress?.state !== "snapshot") return;
+  if (!ok) progress.pendingSnapshotIndex = 0;
+  progress.becomeProbe();
+  // Wait for an answer, or for the next heartbeat's, before going on.
+  progress.flowPaused = true;
+}
+
 /** Keeps followers, and confirms reads up to `round` (0: none). */
 export function broadcastHeartbeat(raft: Raft, round: number): void {
   for (const id of raft.tracker.members) {
@@ -257,7 +274,11 @@ export function handleHeartbeatResponse(
   if (message.round > 0) confirmReads(raft, message.from, message.round);
 }
 
-/** Tells the target of a transfer to campaign at once (thesis §3.10). */
+/**
+ * Tells the target of a transfer to campaign at once (thesis §3.10). From now
+ * on no lease holds in this term.
+ */
 export function sendTimeoutNow(raft: Raft, to: NodeId): void {
+  raft.lease.isForfeited = true;
   raft.send({ type: "timeoutNow", from: raft.id, to, term: raft.term });
 }

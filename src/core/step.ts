@@ -4,7 +4,10 @@
  * @module
  */
 import { handleVoteRequest } from "./election.ts";
+import { holdPreVote, maybeTakeTurn } from "./failover.ts";
+import { isPromised } from "./lease.ts";
 import type { Message, RequestPreVote, RequestVote } from "./message.ts";
+import { isWaking, wake } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import { stepCandidate } from "./step_candidate.ts";
 import { stepFollower } from "./step_follower.ts";
@@ -29,6 +32,7 @@ export type TermMessage = Exclude<
 /** Takes one message. */
 export function step(raft: Raft, message: Message): StepResult {
   if (message.to !== raft.id) return "unknownPeer";
+  if (raft.rest.isAsleep && isWaking(message)) wake(raft, message.from);
   switch (message.type) {
     case "propose":
     case "readIndex":
@@ -54,16 +58,15 @@ function stepTerm(raft: Raft, message: TermMessage): StepResult {
   if (isAnswer(message) && !raft.tracker.progress.has(message.from)) {
     return "unknownPeer";
   }
-  if (message.term > raft.term) {
-    if (!acceptNewTerm(raft, message)) return "accepted";
-  } else if (message.term < raft.term) {
+  if (message.term < raft.term) {
     answerOldTerm(raft, message);
     return "accepted";
   }
   if (message.type === "requestVote" || message.type === "requestPreVote") {
-    handleVoteRequest(raft, message);
+    stepVoteRequest(raft, message);
     return "accepted";
   }
+  if (message.term > raft.term) acceptNewTerm(raft, message);
   return stepRole(raft, message);
 }
 
@@ -79,46 +82,56 @@ function stepRole(raft: Raft, message: Message): StepResult {
   }
 }
 
-/**
- * Meets a term above ours.
- *
- * @returns Whether the message is to be handled further.
- */
-function acceptNewTerm(raft: Raft, message: TermMessage): boolean {
+/** Hears a candidate of this term or of one above, or ignores it. */
+function stepVoteRequest(
+  raft: Raft,
+  message: RequestVote | RequestPreVote,
+): void {
+  const isNew = message.term > raft.term;
+  if (isPromised(raft, message) || isNew && isSticky(raft, message)) {
+    holdPreVote(raft, message);
+    return;
+  }
+  // A pre-vote changes nobody's term.
+  if (isNew && message.type === "requestVote") {
+    raft.becomeFollower(message.term, null);
+  }
+  handleVoteRequest(raft, message);
+  if (message.type === "requestPreVote") maybeTakeTurn(raft, message);
+}
+
+/** Meets a term above ours. */
+function acceptNewTerm(
+  raft: Raft,
+  message: Exclude<TermMessage, RequestVote | RequestPreVote>,
+): void {
   switch (message.type) {
-    case "requestVote":
-    case "requestPreVote":
-      if (inLease(raft, message)) return false;
-      // A pre-vote changes nobody's term.
-      if (message.type === "requestVote") {
-        raft.becomeFollower(message.term, null);
-      }
-      return true;
     case "requestPreVoteResponse":
       // A grant echoes the term we would campaign in; a refusal tells of a
       // term that exists.
       if (message.reject) raft.becomeFollower(message.term, null);
-      return true;
+      return;
     case "appendEntries":
     case "heartbeat":
     case "installSnapshot":
+    case "quiesce":
       raft.becomeFollower(message.term, message.from);
-      return true;
+      return;
     default:
       raft.becomeFollower(message.term, null);
-      return true;
+      return;
   }
 }
 
 /**
  * Whether a live leader makes this member deaf to candidates (thesis
  * §4.2.3). That leader itself is heard (H07), and so is the target of a
- * transfer (H114).
+ * transfer (H114). A leader whose process is said to be gone is not live.
  */
-function inLease(raft: Raft, message: RequestVote | RequestPreVote): boolean {
+function isSticky(raft: Raft, message: RequestVote | RequestPreVote): boolean {
   if (message.type === "requestVote" && message.transfer) return false;
   return raft.config.checkQuorum && raft.leader !== null &&
-    raft.leader !== message.from &&
+    raft.leader !== message.from && raft.leader !== raft.suspicion.of &&
     raft.electionElapsed < raft.config.electionTicks;
 }
 

@@ -16,6 +16,7 @@ export function stepCandidate(raft: Raft, message: Message): StepResult {
     case "appendEntries":
     case "heartbeat":
     case "installSnapshot":
+    case "quiesce":
       // Somebody leads this term already.
       raft.becomeFollower(message.term, message.from);
       return stepFollower(raft, message);

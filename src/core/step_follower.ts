@@ -4,6 +4,7 @@
  * @module
  */
 import { maybeCampaign } from "./election.ts";
+import { promiseLease } from "./lease.ts";
 import { isRestorable, restoreSnapshot } from "./membership.ts";
 import type {
   AppendEntries,
@@ -13,6 +14,7 @@ import type {
   Propose,
 } from "./message.ts";
 import { answerProposal } from "./proposals.ts";
+import { handleQuiesce } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import type { StepResult } from "./step.ts";
 import type { LogIndex, NodeId } from "./types.ts";
@@ -31,6 +33,10 @@ export function stepFollower(raft: Raft, message: Message): StepResult {
     case "installSnapshot":
       hearLeader(raft, message.from);
       handleInstallSnapshot(raft, message);
+      return "accepted";
+    case "quiesce":
+      hearLeader(raft, message.from);
+      handleQuiesce(raft, message);
       return "accepted";
     case "timeoutNow":
       // Only the present leader hands over (H115).
@@ -56,6 +62,7 @@ export function stepFollower(raft: Raft, message: Message): StepResult {
 function hearLeader(raft: Raft, leader: NodeId): void {
   raft.electionElapsed = 0;
   raft.leader = leader;
+  raft.suspicion.clear();
 }
 
 /**
@@ -117,7 +124,7 @@ function handleHeartbeat(raft: Raft, message: Heartbeat): void {
     term: raft.term,
     round: message.round,
     sentAt: message.sentAt,
-    leaseMs: raft.config.checkQuorum ? raft.config.leaseMs : 0,
+    leaseMs: promiseLease(raft, message.from),
     priority: raft.config.priority,
   });
 }

@@ -4,8 +4,12 @@
  * @module
  */
 import { timeoutCampaign } from "./election.ts";
+import { tickSuspicion } from "./failover.ts";
+import { notePriorityFailure, noteSilence, tickPriority } from "./priority.ts";
+import { maybeQuiesce, ping } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
-import { broadcastHeartbeat } from "./replication.ts";
+import { beginRound } from "./reads.ts";
+import { tickStall } from "./stall.ts";
 
 /**
  * One tick passes.
@@ -14,15 +18,25 @@ import { broadcastHeartbeat } from "./replication.ts";
  */
 export function tick(raft: Raft, now: number): void {
   raft.now = Math.max(raft.now, Math.floor(now));
+  if (raft.rest.isAsleep) return;
+  raft.disk.tick();
+  if (raft.lease.deafTicks > 0) raft.lease.deafTicks--;
   if (raft.role === "leader") tickLeader(raft);
   else tickElection(raft);
 }
 
 function tickElection(raft: Raft): void {
+  tickSuspicion(raft);
   raft.electionElapsed++;
-  if (raft.electionElapsed < raft.electionTimeout || !raft.promotable) return;
-  raft.electionElapsed = 0;
-  timeoutCampaign(raft);
+  if (raft.electionElapsed < raft.electionTimeout) return;
+  if (raft.promotable) {
+    raft.electionElapsed = 0;
+    timeoutCampaign(raft);
+  } else if (raft.config.quiesceTicks > 0 && raft.leader !== null) {
+    // It cannot campaign, but wake a leader that sleeps without it.
+    raft.electionElapsed = 0;
+    ping(raft, raft.leader);
+  }
 }
 
 function tickLeader(raft: Raft): void {
@@ -32,13 +46,24 @@ function tickLeader(raft: Raft): void {
     raft.electionElapsed = 0;
     checkQuorum(raft);
     if (raft.role !== "leader") return;
-    // The target had an election timeout to take over (H113).
-    raft.transferTarget = null;
+    endTransfer(raft);
   }
+  tickStall(raft);
+  if (raft.role !== "leader") return;
+  tickPriority(raft);
+  if (maybeQuiesce(raft)) return;
   if (raft.heartbeatElapsed >= raft.config.heartbeatTicks) {
     raft.heartbeatElapsed = 0;
-    broadcastHeartbeat(raft, raft.readOnly.openRound);
+    beginRound(raft);
   }
+}
+
+/** The target had an election timeout to take over (H113). */
+function endTransfer(raft: Raft): void {
+  const { transferTarget } = raft;
+  if (transferTarget === null) return;
+  raft.transferTarget = null;
+  notePriorityFailure(raft, transferTarget);
 }
 
 /** A leader that heard of no quorum since the last check steps down. */
@@ -49,6 +74,8 @@ function checkQuorum(raft: Raft): void {
     return;
   }
   for (const [id, progress] of raft.tracker.progress) {
-    if (id !== raft.id) progress.recentActive = false;
+    if (id === raft.id) continue;
+    if (!progress.recentActive) noteSilence(raft, id);
+    progress.recentActive = false;
   }
 }

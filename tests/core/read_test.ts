@@ -67,19 +67,36 @@ describe("read index (§6.4)", () => {
     assertEquals(cluster.member(1).readStates.length, 1);
   });
 
-  it("one round confirms all reads before it", () => {
+  it("reads of one turn share one round (C18)", () => {
     const cluster = new Cluster(3);
     cluster.elect(1);
     for (let i = 1; i <= 3; i++) cluster.node(1).readIndex(i);
     cluster.process(1);
-    const newest = cluster.network.filter((m) =>
-      m.type === "heartbeat" && m.round === 3 && m.to === 2
+    assertEquals(
+      cluster.network.map((m) => m.type === "heartbeat" && [m.to, m.round]),
+      [[2, 1], [3, 1]],
     );
-    cluster.network = newest;
     cluster.settle();
     assertEquals(
       cluster.member(1).readStates.map(({ context }) => context),
       [1, 2, 3],
+    );
+  });
+
+  it("one round confirms all reads before it, and none after (H96)", () => {
+    const cluster = new Cluster(3);
+    cluster.elect(1);
+    for (let i = 1; i <= 3; i++) {
+      cluster.node(1).readIndex(i);
+      cluster.process(1);
+    }
+    cluster.network = cluster.network.filter((m) =>
+      m.type === "heartbeat" && m.round === 2 && m.to === 2
+    );
+    cluster.settle();
+    assertEquals(
+      cluster.member(1).readStates.map(({ context }) => context),
+      [1, 2],
     );
   });
 
