@@ -323,9 +323,16 @@ export interface Refusal {
 /** How a snapshot's transfer starts. */
 export interface SnapshotStart {
   readonly group: number;
-  readonly index: number;
+  /** The leader that sends it. */
+  readonly from: number;
+  readonly to: number;
+  /** The leader's. */
   readonly term: number;
-  readonly conf: ConfState;
+  readonly meta: {
+    readonly index: number;
+    readonly term: number;
+    readonly conf: ConfState;
+  };
 }
 
 /** First item of a hello: tells our port from any other. */
@@ -353,7 +360,7 @@ const accept = z.tuple([
   incarnation.nullish(),
 ], z.unknown());
 const refusal = z.tuple([shortText, shortText], z.unknown());
-const snapshotStart = z.tuple([id, id, natural, z.unknown()]);
+const snapshotStart = z.tuple([id, id, id, id, id, id, z.unknown()]);
 const snapshotChunk = z.tuple([natural, z.instanceof(Uint8Array)]);
 const snapshotEnd = z.tuple([natural, z.int().min(0).max(0xffff_ffff)]);
 const snapshotAck = z.tuple([z.boolean(), shortText]);
@@ -412,8 +419,10 @@ export function parseRefusal(input: unknown): Refusal {
 
 /** Checks the start of a snapshot's transfer. */
 export function parseSnapshotStart(input: unknown): SnapshotStart {
-  const [group, index, term, conf] = snapshotStart.parse(input);
-  return { group, index, term, conf: parseConfState(conf) };
+  const [group, from, to, term, index, snapshotTerm, conf] = snapshotStart
+    .parse(input);
+  const meta = { index, term: snapshotTerm, conf: parseConfState(conf) };
+  return { group, from, to, term, meta };
 }
 
 /** Checks a piece of a snapshot: offset and bytes. */

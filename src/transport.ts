@@ -25,7 +25,7 @@
  * @module
  */
 import type { Message } from "./core/message.ts";
-import type { GroupId, SnapshotMeta } from "./core/types.ts";
+import type { GroupId, NodeId, SnapshotMeta, Term } from "./core/types.ts";
 
 /** A message and the group it belongs to. */
 export interface Envelope {
@@ -88,6 +88,12 @@ export interface TransportHandler {
 export interface SnapshotTransfer {
   /** The group it belongs to. */
   readonly group: GroupId;
+  /** The leader that sends it. */
+  readonly from: NodeId;
+  /** The member it is for. */
+  readonly to: NodeId;
+  /** The term in which the sender leads. */
+  readonly term: Term;
   /** What it contains. */
   readonly meta: SnapshotMeta;
   /** Its data, to be read once, as fast as the reader takes it. */

@@ -37,8 +37,7 @@ export async function eventually(
 /** A snapshot that was taken. */
 export interface TakenSnapshot {
   readonly address: string;
-  readonly group: number;
-  readonly meta: SnapshotTransfer["meta"];
+  readonly transfer: Omit<SnapshotTransfer, "chunks">;
   readonly bytes: Uint8Array;
 }
 
@@ -117,7 +116,7 @@ export class Host implements TransportHandler {
 
   async snapshot(
     address: string,
-    { group, meta, chunks }: SnapshotTransfer,
+    { chunks, ...transfer }: SnapshotTransfer,
   ): Promise<void> {
     this.openSnapshots++;
     try {
@@ -127,7 +126,7 @@ export class Host implements TransportHandler {
         if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
         if (this.skipsSnapshots) return;
       }
-      this.snapshots.push({ address, group, meta, bytes: concatenate(parts) });
+      this.snapshots.push({ address, transfer, bytes: concatenate(parts) });
     } finally {
       this.openSnapshots--;
     }

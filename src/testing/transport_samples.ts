@@ -129,6 +129,9 @@ export function sampleSnapshot(): {
   const bytes = Uint8Array.from({ length: 2_500_000 }, (_, at) => at * 7);
   const transfer = {
     group: 3,
+    from: 4,
+    to: 5,
+    term: 6,
     meta: { index: 77, term: 5, conf: CONF },
     chunks: chunksOf(bytes),
   };

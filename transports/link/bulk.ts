@@ -171,11 +171,11 @@ async function write(
 
 async function writeAll(
   channel: ByteChannel,
-  { group, meta, chunks }: SnapshotTransfer,
+  { group, from, to, term, meta, chunks }: SnapshotTransfer,
   signal: AbortSignal,
 ): Promise<void> {
-  const { index, term, conf } = meta;
-  const start = [group, index, term, confStateToArray(conf)];
+  const what = [meta.index, meta.term, confStateToArray(meta.conf)];
+  const start = [group, from, to, term, ...what];
   await write(channel, FRAME_KIND.snapshotStart, start);
   let offset = 0;
   let checksum = 0;
@@ -244,12 +244,12 @@ async function take(
   const frame = await watch.next(reader);
   if (frame === null) return "it ended before it began";
   if (frame.kind !== FRAME_KIND.snapshotStart) throw misplaced(frame.kind);
-  const { group, ...meta } = decodeControl(frame.body, parseSnapshotStart);
+  const start = decodeControl(frame.body, parseSnapshotStart);
   if (handler.snapshot === undefined) return "it takes no snapshots";
   const progress: Progress = { isWhole: false, violation: undefined };
   const chunks = readChunks(reader, watch, progress);
   try {
-    await handler.snapshot(address, { group, meta, chunks }, incarnation);
+    await handler.snapshot(address, { ...start, chunks }, incarnation);
   } catch (error) {
     if (progress.violation !== undefined) throw progress.violation;
     return describeError(error);
