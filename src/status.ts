@@ -48,6 +48,8 @@ export interface GroupStatus {
   readonly leader: NodeId | null;
   /** First index of the retained log. */
   readonly firstIndex: LogIndex;
+  /** Where the newest durable snapshot ends; 0 for none. */
+  readonly snapshotIndex: LogIndex;
   /** Last index of the log; `firstIndex - 1` if it is empty. */
   readonly lastIndex: LogIndex;
   /** Everything up to here is on this member's disk. */
@@ -106,6 +108,16 @@ export type GroupEvent =
     readonly type: "membership";
     readonly conf: ConfState;
     readonly index: LogIndex;
+  }
+  | {
+    /**
+     * A snapshot is durable on this member: one of its own state, or one of
+     * the leader's that has replaced state and log.
+     */
+    readonly type: "snapshot";
+    readonly index: LogIndex;
+    readonly term: Term;
+    readonly kind: "taken" | "installed";
   }
   | {
     readonly type: "peer";

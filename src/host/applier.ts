@@ -45,8 +45,10 @@ export class Applier<R> {
   #batches: (readonly Entry[])[] = [];
   /** Entries of the first batch that were taken already. */
   #taken = 0;
-  /** Whether an asynchronous apply is under way; then nothing else starts. */
-  #busy = false;
+  /** The asynchronous apply under way; while there is one, no other starts. */
+  #running: Promise<void> | null = null;
+  /** Whether the state is about to be replaced. */
+  #isHeld = false;
   #sliceCount = FIRST_SLICE_COUNT;
 
   constructor(options: ApplierOptions<R>) {
@@ -55,7 +57,28 @@ export class Applier<R> {
 
   /** Whether {@linkcode step} would apply something. */
   get hasWork(): boolean {
-    return !this.#busy && this.#batches.length > 0;
+    return this.#running === null && !this.#isHeld && this.#batches.length > 0;
+  }
+
+  /** Whether an asynchronous apply is under way. */
+  get isBusy(): boolean {
+    return this.#running !== null;
+  }
+
+  /**
+   * Drops what is queued, since a snapshot takes its place, and applies
+   * nothing before {@linkcode release}. Resolves when the machine rests.
+   */
+  hold(): Promise<void> {
+    this.#isHeld = true;
+    this.#batches = [];
+    this.#taken = 0;
+    return this.#running ?? Promise.resolve();
+  }
+
+  /** The state was replaced: what was queued since is applied to it. */
+  release(): void {
+    this.#isHeld = false;
   }
 
   /** Queues committed entries, contiguous to those before. */
@@ -76,11 +99,10 @@ export class Applier<R> {
       this.#options.onApplied(entries, outcomes);
       return;
     }
-    this.#busy = true;
-    this.#options.tasks.start(
-      this.#finish(entries, outcomes),
-      (error) => this.#options.inTurn(() => this.#options.onFailure(error)),
-    );
+    const { inTurn, onFailure, tasks } = this.#options;
+    const work = this.#finish(entries, outcomes);
+    this.#running = work.catch(() => {});
+    tasks.start(work, (error) => inTurn(() => onFailure(error)));
   }
 
   async #finish(
@@ -89,7 +111,7 @@ export class Applier<R> {
   ): Promise<void> {
     const outcomes = await pending;
     this.#options.inTurn(() => {
-      this.#busy = false;
+      this.#running = null;
       this.#options.onApplied(entries, outcomes);
     });
   }

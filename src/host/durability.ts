@@ -15,6 +15,8 @@ interface Outstanding {
   /** Whether a write carries it; if not it is durable with those before. */
   readonly written: boolean;
   readonly messages: readonly Message[];
+  /** What else waits for it; called within a turn. */
+  readonly onDurable: (() => void) | undefined;
 }
 
 /** Where writes and released messages go. */
@@ -49,7 +51,7 @@ export class Durability implements WriteOwner {
   }
 
   /** Hands a Ready's write to the pipeline. */
-  take(ready: Ready): void {
+  take(ready: Ready, onDurable?: () => void): void {
     this.#lastNumber = ready.number;
     if (ready.hardState !== undefined) this.#unwritten = ready.hardState;
     const written = ready.mustSync;
@@ -63,7 +65,8 @@ export class Durability implements WriteOwner {
       this.#unwritten = undefined;
     }
     const messages = ready.messagesAfterPersist;
-    this.#outstanding.push({ number: ready.number, written, messages });
+    const { number } = ready;
+    this.#outstanding.push({ number, written, messages, onDurable });
     if (!written) this.release();
   }
 
@@ -102,10 +105,12 @@ export class Durability implements WriteOwner {
   /** Within a turn: releases what is durable, and tells the core. */
   release(): void {
     let released = 0;
-    for (const { number, written, messages } of this.#outstanding) {
+    for (const ready of this.#outstanding) {
+      const { number, written } = ready;
       if (written && number > this.#durableNumber) break;
-      for (const message of messages) this.#options.send(message);
+      for (const message of ready.messages) this.#options.send(message);
       this.#options.core.persisted(number);
+      ready.onDurable?.();
       released++;
     }
     if (released > 0) this.#outstanding = this.#outstanding.slice(released);

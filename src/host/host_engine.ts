@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { Message } from "../core/message.ts";
 import type { GroupId } from "../core/types.ts";
 import { isRaftError, RaftError } from "../errors.ts";
 import type { StopReason } from "../status.ts";
@@ -12,11 +11,14 @@ import type { Storage } from "../storage.ts";
 import type {
   Envelope,
   PeerState,
+  SnapshotTransfer,
   Transport,
   TransportHandler,
 } from "../transport.ts";
+import { messageOf } from "./snapshot_receiver.ts";
+import { BulkLane } from "./bulk_lane.ts";
 import type { Clock } from "./clock.ts";
-import type { HostEvent } from "./options.ts";
+import type { HostEvent, IgnoredReason } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Sender } from "./peers.ts";
 import type { HostServices, Participant } from "./participant.ts";
@@ -56,6 +58,7 @@ export class HostEngine implements HostServices, TransportHandler {
   readonly tasks: Tasks = new Tasks();
   readonly pipeline: WritePipeline;
   readonly outbox: Outbox;
+  readonly bulk: BulkLane;
   readonly #options: HostEngineOptions;
   readonly #ticker: Ticker;
   /** Members that run. */
@@ -91,6 +94,7 @@ export class HostEngine implements HostServices, TransportHandler {
       options.transport,
       (_address, envelopes) => this.#undelivered(envelopes),
     );
+    this.bulk = new BulkLane(options.transport);
     this.#ticker = new Ticker({
       clock: options.clock,
       tickMs: options.tickMs,
@@ -156,6 +160,16 @@ export class HostEngine implements HostServices, TransportHandler {
     return state?.type === "connected" ? state.clientAddress : null;
   }
 
+  ignored(
+    { address }: Sender,
+    { group, message }: Envelope,
+    reason: IgnoredReason,
+  ): void {
+    this.#ignoredCount++;
+    const { from } = message;
+    this.report({ type: "ignored", address, group, from, reason });
+  }
+
   stopped(member: Participant, reason: StopReason): void {
     if (this.#members.get(member.group) !== member) return;
     this.#members.delete(member.group);
@@ -192,6 +206,25 @@ export class HostEngine implements HostServices, TransportHandler {
     this.report({ type: "refused", remote, code, reason });
   }
 
+  async snapshot(
+    address: string,
+    transfer: SnapshotTransfer,
+    incarnation: string | null,
+  ): Promise<void> {
+    const { group } = transfer;
+    const sender = { address, incarnation };
+    const member = this.#members.get(group);
+    if (member !== undefined) {
+      return await member.receiveSnapshot(sender, transfer);
+    }
+    const message = messageOf(transfer);
+    this.ignored(sender, { group, message }, "unknownGroup");
+    throw new RaftError(
+      "unsupported",
+      `Cannot take a snapshot: group ${group} does not run here`,
+    );
+  }
+
   // The turn.
 
   #requestTurn(): void {
@@ -218,11 +251,11 @@ export class HostEngine implements HostServices, TransportHandler {
     const frames = this.#inbox;
     this.#inbox = [];
     for (const { sender, envelopes } of frames) {
-      for (const { group, message } of envelopes) {
-        const member = this.#members.get(group);
+      for (const envelope of envelopes) {
+        const member = this.#members.get(envelope.group);
         if (member === undefined) {
-          this.#ignore(sender, group, message, "unknownGroup");
-        } else this.#receive(member, sender, message, now);
+          this.ignored(sender, envelope, "unknownGroup");
+        } else this.#receive(member, sender, envelope, now);
       }
     }
   }
@@ -230,13 +263,13 @@ export class HostEngine implements HostServices, TransportHandler {
   #receive(
     member: Participant,
     sender: Sender,
-    message: Message,
+    envelope: Envelope,
     now: number,
   ): void {
     try {
-      const ignored = member.receive(sender, message, now);
+      const ignored = member.receive(sender, envelope.message, now);
       if (ignored !== null) {
-        this.#ignore(sender, member.group, message, ignored);
+        this.ignored(sender, envelope, ignored);
       } else if (!member.marked) {
         member.marked = true;
         this.#marked.push(member);
@@ -244,17 +277,6 @@ export class HostEngine implements HostServices, TransportHandler {
     } catch (error) {
       member.fail(error);
     }
-  }
-
-  #ignore(
-    { address }: Sender,
-    group: GroupId,
-    message: Message,
-    reason: Extract<HostEvent, { type: "ignored" }>["reason"],
-  ): void {
-    this.#ignoredCount++;
-    const { from } = message;
-    this.report({ type: "ignored", address, group, from, reason });
   }
 
   /** After the network, so that a late tick does not see silence (H116). */

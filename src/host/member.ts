@@ -5,8 +5,14 @@
  */
 import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
-import type { Load, Ready } from "../core/ready.ts";
-import type { Entry, GroupId, NodeId } from "../core/types.ts";
+import type { Ready } from "../core/ready.ts";
+import type {
+  Entry,
+  GroupId,
+  LogIndex,
+  NodeId,
+  SnapshotMeta,
+} from "../core/types.ts";
 import { RaftError } from "../errors.ts";
 import type {
   ApplyOutcome,
@@ -14,13 +20,20 @@ import type {
   SessionRef,
 } from "../rsm/machine_runner.ts";
 import type { GroupEvent, GroupStatus, StopReason } from "../status.ts";
-import type { PeerState } from "../transport.ts";
-import { Announcer } from "./announcer.ts";
-import { Applier } from "./applier.ts";
-import { CommitNotices } from "./commit_notices.ts";
-import { Drain } from "./drain.ts";
-import { Durability } from "./durability.ts";
-import { Freshness } from "./freshness.ts";
+import type { PeerState, SnapshotTransfer } from "../transport.ts";
+import type { Announcer } from "./announcer.ts";
+import type { Applier } from "./applier.ts";
+import type { CommitNotices } from "./commit_notices.ts";
+import type { Departure } from "./departure.ts";
+import type { Durability } from "./durability.ts";
+import type { Freshness } from "./freshness.ts";
+import type { Loads } from "./loads.ts";
+import {
+  callerParts,
+  engineParts,
+  type MemberHooks,
+  type MemberOptions,
+} from "./member_parts.ts";
 import { describeMember } from "./member_status.ts";
 import {
   type Committed,
@@ -32,26 +45,15 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import type { HostServices, Participant } from "./participant.ts";
-import { Peers, type Sender } from "./peers.ts";
-import { Proposals } from "./proposals.ts";
-import { requestNumberBase } from "./random.ts";
-import { Reads } from "./reads.ts";
+import type { Peers, Sender } from "./peers.ts";
+import type { Proposals } from "./proposals.ts";
+import type { Reads } from "./reads.ts";
+import type { SnapshotKind, Snapshots } from "./snapshots.ts";
 import { stopErrorMessage, stopReasonOf } from "./stop_reason.ts";
-import { Transfers } from "./transfers.ts";
+import type { Transfers } from "./transfers.ts";
 
 /** Readys taken in one turn; what is left waits for the next. */
 const MAX_READYS_PER_TURN = 8;
-/** Election timeouts a write may take before a leader hands over (H20). */
-const MAX_STALLED_TIMEOUTS = 2;
-
-/** What a member is made of. */
-export interface MemberOptions<C, R, Q, A> {
-  readonly services: HostServices;
-  readonly settings: GroupSettings;
-  readonly core: RawNode;
-  readonly runner: MachineRunner<C, R, Q, A>;
-  readonly random: () => number;
-}
 
 /** A member. Its core is called from turns only. */
 export class Member<C, R, Q, A> implements Participant {
@@ -64,7 +66,7 @@ export class Member<C, R, Q, A> implements Participant {
   readonly #core: RawNode;
   readonly #runner: MachineRunner<C, R, Q, A>;
   readonly #peers: Peers;
-  readonly #freshness: Freshness = new Freshness();
+  readonly #freshness: Freshness;
   readonly #announcer: Announcer;
   readonly #applier: Applier<R>;
   readonly #notices: CommitNotices;
@@ -72,63 +74,44 @@ export class Member<C, R, Q, A> implements Participant {
   readonly #proposals: Proposals<R>;
   readonly #reads: Reads<Q, A>;
   readonly #transfers: Transfers;
+  readonly #snapshots: Snapshots;
+  readonly #loads: Loads;
+  readonly #departure: Departure;
   /** Things to do with the core, once there is a turn. */
   #work: (() => void)[] = [];
   /** Set by the first `stop`; from then on nothing new is taken. */
   #stopping: Promise<void> | null = null;
-  readonly #drain: Drain = new Drain();
-  /** When a stalled disk last made this leader hand over. */
-  #handedOverAt = -Infinity;
 
   constructor(options: MemberOptions<C, R, Q, A>) {
-    const { core, random, runner, services, settings } = options;
+    const { core, runner, services, settings } = options;
     this.group = settings.group;
     this.node = settings.node;
     this.#services = services;
     this.#settings = settings;
     this.#core = core;
     this.#runner = runner;
-    this.#peers = new Peers(settings.node, core.conf);
-    this.#announcer = new Announcer(core, core.conf, core.appliedIndex);
-    this.#durability = new Durability({
-      group: settings.group,
-      core,
-      pipeline: services.pipeline,
-      send: (message) => this.#send(message),
-      wake: () => services.wake(this),
-    });
-    this.#notices = new CommitNotices({
-      clock: services.clock,
-      send: (message) => this.#send(message),
+    const hooks: MemberHooks<R> = {
       inTurn: (work) => this.#inTurn(work),
-    });
-    this.#applier = new Applier({
-      runner,
-      clock: services.clock,
-      tasks: services.tasks,
-      onApplied: (entries, outcomes) => this.#applied(entries, outcomes),
+      wake: () => services.wake(this),
+      send: (message) => this.#send(message),
       onFailure: (error) => this.fail(error),
-      inTurn: (work) => this.#inTurn(work),
-    });
-    this.#proposals = new Proposals({
-      maxPendingCount: settings.maxPendingCount,
-      maxPendingBytes: settings.maxPendingBytes,
-      maxEntryBytes: settings.core.maxEntryBytes,
-      firstTicket: requestNumberBase(random),
-      appliedIndex: core.appliedIndex,
-    });
-    this.#transfers = new Transfers({
-      core,
-      isAlive: (id) => this.#isAlive(id),
-      inTurn: (work) => this.#inTurn(work),
-    });
-    this.#reads = new Reads({
-      maxPendingCount: settings.core.maxPendingReads,
-      firstContext: requestNumberBase(random),
-      retryMs: this.#electionMs / 2,
-      holdsLease: () => false,
-      wake: () => services.wake(this),
-    });
+      onApplied: (entries, outcomes) => this.#applied(entries, outcomes),
+      onSnapshot: (meta, kind) => this.#snapshotStored(meta, kind),
+    };
+    const engine = engineParts(options, hooks);
+    this.#peers = engine.peers;
+    this.#freshness = engine.freshness;
+    this.#announcer = engine.announcer;
+    this.#durability = engine.durability;
+    this.#notices = engine.notices;
+    this.#applier = engine.applier;
+    this.#loads = engine.loads;
+    this.#snapshots = engine.snapshots;
+    const callers = callerParts(options, engine, hooks);
+    this.#proposals = callers.proposals;
+    this.#reads = callers.reads;
+    this.#transfers = callers.transfers;
+    this.#departure = callers.departure;
   }
 
   /** Whether it takes part no longer. */
@@ -139,18 +122,13 @@ export class Member<C, R, Q, A> implements Participant {
   /** Promises in the hands of callers that are not settled. */
   get pendingCount(): number {
     return this.#proposals.pendingCount + this.#reads.pendingCount +
-      this.#transfers.pendingCount;
+      this.#transfers.pendingCount + this.#snapshots.pendingCount;
   }
 
   get hasApplies(): boolean {
     if (this.isStopped) return false;
     return this.#applier.hasWork ||
-      this.#reads.canServe(this.#core.appliedIndex);
-  }
-
-  /** Milliseconds of the shortest election timeout. */
-  get #electionMs(): number {
-    return this.#settings.core.electionTicks * this.#services.tickMs;
+      this.#reads.canServe(this.#runner.appliedIndex);
   }
 
   // Calls of users.
@@ -218,6 +196,19 @@ export class Member<C, R, Q, A> implements Participant {
     }
   }
 
+  /** Takes a snapshot of what is applied. */
+  snapshot(options: WaitOptions): Promise<LogIndex> {
+    if (this.isStopped) {
+      return Promise.reject(new RaftError(...this.#stopError()));
+    }
+    try {
+      const { signal } = options;
+      return this.#snapshots.request(this.#deadline(options), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   /** The member at this instant. */
   status(): GroupStatus {
     return describeMember({
@@ -225,6 +216,8 @@ export class Member<C, R, Q, A> implements Participant {
       core: this.#core.status(),
       peers: this.#peers,
       freshness: this.#freshness,
+      appliedIndex: this.#runner.appliedIndex,
+      snapshotIndex: this.#snapshots.index,
       leading: this.#core.committedInTerm,
       stopped: this.#announcer.stopped,
       now: this.#services.clock.now(),
@@ -260,9 +253,21 @@ export class Member<C, R, Q, A> implements Participant {
     core.step(message);
     this.#notices.stepped(message, core.lastIndex);
     if (message.from === core.leader && message.term === core.term) {
-      this.#freshness.heard(message, core.appliedIndex, now);
+      this.#freshness.heard(message, this.#runner.appliedIndex, now);
     }
     return null;
+  }
+
+  receiveSnapshot(sender: Sender, transfer: SnapshotTransfer): Promise<void> {
+    return this.#snapshots.receive(transfer, (message) => {
+      const now = this.#services.clock.now();
+      const ignored = this.#peers.admit(sender, message, now);
+      if (ignored !== null) {
+        const { group } = this;
+        this.#services.ignored(sender, { group, message }, ignored);
+      }
+      return ignored;
+    });
   }
 
   tick(now: number): void {
@@ -273,8 +278,9 @@ export class Member<C, R, Q, A> implements Participant {
     this.#reads.tick(core, now);
     this.#transfers.tick(now);
     this.#durability.tick();
-    this.#checkDisk(now);
-    this.#drain.check(this.#proposals.pendingCount, now);
+    this.#snapshots.tick(now);
+    this.#departure.checkDisk(now);
+    this.#departure.check(now);
   }
 
   collect(now: number): void {
@@ -291,7 +297,7 @@ export class Member<C, R, Q, A> implements Participant {
       this.#carryOut(core.ready());
     }
     this.#lookAround();
-    this.#drain.check(this.#proposals.pendingCount, now);
+    this.#departure.check(now);
     if (core.hasReady() || this.#proposals.canFlush || this.#reads.canFlush) {
       this.#services.wake(this);
     }
@@ -301,7 +307,8 @@ export class Member<C, R, Q, A> implements Participant {
     if (this.isStopped) return;
     this.#applier.step();
     this.#serve();
-    this.#drain.check(this.#proposals.pendingCount, now);
+    this.#snapshots.look();
+    this.#departure.check(now);
     if (this.#core.hasReady()) this.#services.wake(this);
   }
 
@@ -338,16 +345,33 @@ export class Member<C, R, Q, A> implements Participant {
     for (const message of ready.messages) {
       if (!this.#notices.hold(message)) this.#send(message);
     }
-    this.#durability.take(ready);
+    if (ready.snapshot === undefined) this.#durability.take(ready);
+    else this.#install(ready, ready.snapshot);
     this.#applier.push(ready.committedEntries);
     for (const state of ready.readStates) this.#reads.confirm(state);
-    for (const load of ready.loads) this.#load(load);
+    for (const load of ready.loads) this.#loads.start(load);
+  }
+
+  /** The log is replaced; once that is durable the machine follows. */
+  #install(ready: Ready, meta: SnapshotMeta): void {
+    this.#peers.update(meta.conf);
+    const idle = this.#snapshots.install();
+    this.#durability.take(ready, () => this.#snapshots.restore(meta, idle));
+  }
+
+  #snapshotStored(meta: SnapshotMeta, kind: SnapshotKind): void {
+    const { conf, index, term } = meta;
+    if (kind === "installed") {
+      this.#freshness.applied(index);
+      this.#proposals.installed({ term, index });
+      this.#announcer.membership(conf, index);
+    }
+    this.#announcer.events.emit({ type: "snapshot", index, term, kind });
   }
 
   #send(message: Message): void {
     if (message.type === "installSnapshot") {
-      // Nobody here ships snapshots: the follower is probed again.
-      this.#inTurn(() => this.#core.reportSnapshot(message.to, false));
+      this.#snapshots.send(message);
       return;
     }
     const address = this.#peers.addressOf(message.to);
@@ -361,6 +385,7 @@ export class Member<C, R, Q, A> implements Participant {
     this.#proposals.unblock();
     this.#reads.leaderChanged(this.#core);
     this.#transfers.leaderChanged();
+    this.#snapshots.leaderChanged();
   }
 
   #applied(
@@ -369,6 +394,11 @@ export class Member<C, R, Q, A> implements Participant {
   ): void {
     const last = entries.at(-1);
     if (last === undefined || this.isStopped) return;
+    if (last.index <= this.#core.appliedIndex) {
+      // A snapshot has replaced log and configuration since.
+      this.#proposals.applied(entries, outcomes);
+      return;
+    }
     for (const entry of entries) {
       if (entry.type !== "confChange") continue;
       const conf = this.#core.applyConfChange(entry.change);
@@ -379,32 +409,15 @@ export class Member<C, R, Q, A> implements Participant {
     this.#core.applied(last.index);
     this.#freshness.applied(last.index);
     this.#proposals.applied(entries, outcomes);
+    this.#snapshots.applied(entries);
     this.#announcer.applied(this.#core, last);
   }
 
   #serve(): void {
     this.#reads.serve(
-      this.#core.appliedIndex,
+      this.#runner.appliedIndex,
       (query) => this.#runner.query(query),
     );
-  }
-
-  #load(load: Load): void {
-    const { storage, tasks } = this.#services;
-    const read = async () => {
-      const entries = await storage.read({ group: this.group, ...load });
-      this.#inTurn(() => this.#core.entriesLoaded(load, entries));
-    };
-    tasks.start(
-      read(),
-      (error) => this.#inTurn(() => this.#loadFailed(load, error)),
-    );
-  }
-
-  /** Others may have what a leader cannot read, but nobody applies for us. */
-  #loadFailed(load: Load, error: unknown): void {
-    if (load.purpose === "apply") this.fail(error);
-    else this.#core.loadFailed(load);
   }
 
   #inTurn(work: () => void): void {
@@ -420,52 +433,16 @@ export class Member<C, R, Q, A> implements Participant {
     for (const doIt of work) doIt();
   }
 
-  // Handing over and stopping.
-
-  #isAlive(id: NodeId): boolean {
-    const now = this.#services.clock.now();
-    const silentMs = this.#peers.lastContactMs(id, now);
-    return silentMs !== null && silentMs < this.#electionMs;
-  }
-
-  /**
-   * A leader whose disk hangs commits nothing, but its heartbeats keep
-   * everybody waiting (H20): somebody else had better lead.
-   */
-  #checkDisk(now: number): void {
-    if (this.#core.role !== "leader") return;
-    const limitMs = MAX_STALLED_TIMEOUTS * this.#electionMs;
-    if (this.#services.pipeline.stalledMs(now) < limitMs) return;
-    if (now - this.#handedOverAt < limitMs) return;
-    this.#handedOverAt = now;
-    this.#transfers.handOver();
-  }
+  // Stopping.
 
   async #stopOrderly(): Promise<void> {
-    if (!this.isStopped) {
-      if (this.#proposals.pendingCount > 0) {
-        await this.#drain.until(this.#services.clock.now() + this.#electionMs);
-      }
-      await this.#handOver();
-    }
+    await this.#departure.prepare();
     if (!this.isStopped) {
       this.#durability.flush();
       this.#services.pipeline.flush();
       this.#finish({ code: "stopped", message: "It was told to stop" });
     }
     await this.#services.pipeline.barrier();
-  }
-
-  /** Goes on without a leader gap, if somebody can take over soon. */
-  async #handOver(): Promise<void> {
-    if (this.isStopped || this.#transfers.successor() === undefined) return;
-    try {
-      await this.transferLeadership(undefined, {
-        timeoutMs: 2 * this.#electionMs,
-      });
-    } catch {
-      // An election will find a leader as well, if later.
-    }
   }
 
   #finish(reason: StopReason): void {
@@ -475,8 +452,9 @@ export class Member<C, R, Q, A> implements Participant {
     this.#proposals.stop(code, message);
     this.#reads.stop(code, message);
     this.#transfers.stop(code, message);
+    this.#snapshots.stop(code, message);
     this.#work = [];
-    this.#drain.end();
+    this.#departure.end();
     this.#services.stopped(this, reason);
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CoreStatus, ProgressStatus } from "../core/status.ts";
-import type { GroupId, NodeId } from "../core/types.ts";
+import type { GroupId, LogIndex, NodeId } from "../core/types.ts";
 import type { GroupStatus, MemberStatus, StopReason } from "../status.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Peers } from "./peers.ts";
@@ -15,6 +15,9 @@ export interface StatusSources {
   readonly core: CoreStatus;
   readonly peers: Peers;
   readonly freshness: Freshness;
+  /** What the machine holds; behind the core's while a snapshot is restored. */
+  readonly appliedIndex: LogIndex;
+  readonly snapshotIndex: LogIndex;
   /** Whether a leader has applied an entry of its own term. */
   readonly leading: boolean;
   readonly stopped: StopReason | null;
@@ -25,11 +28,11 @@ export interface StatusSources {
 
 /** Puts the report together; it never changes afterwards. */
 export function describeMember(sources: StatusSources): GroupStatus {
-  const { core, freshness, now, stopped } = sources;
+  const { appliedIndex, core, freshness, now, stopped } = sources;
   const leads = core.role === "leader";
   const ready = leads
-    ? sources.leading && core.appliedIndex >= core.commitIndex
-    : core.leader !== null && freshness.caughtUp(core.appliedIndex);
+    ? sources.leading && appliedIndex >= core.commitIndex
+    : core.leader !== null && freshness.caughtUp(appliedIndex);
   return {
     group: sources.group,
     node: core.id,
@@ -37,10 +40,11 @@ export function describeMember(sources: StatusSources): GroupStatus {
     term: core.term,
     leader: core.leader,
     firstIndex: core.firstIndex,
+    snapshotIndex: sources.snapshotIndex,
     lastIndex: core.lastIndex,
     stableIndex: core.stableIndex,
     commitIndex: core.commitIndex,
-    appliedIndex: core.appliedIndex,
+    appliedIndex,
     conf: core.conf,
     members: describeMembers(sources),
     staleMs: leads ? 0 : freshness.staleMs(now),

@@ -126,6 +126,22 @@ export interface GroupOptions<C, R, Q, A>
   /** Bytes of commands that may wait at once. @default {33_554_432} */
   readonly maxPendingBytes?: number | undefined;
   /**
+   * Entries applied since the last snapshot after which the next one is
+   * taken (thesis §5.1.2). A restart replays at most about as many.
+   * @default {100_000}
+   */
+  readonly snapshotEntries?: number | undefined;
+  /**
+   * Bytes of such entries after which one is taken as well.
+   * @default {67_108_864}
+   */
+  readonly snapshotBytes?: number | undefined;
+  /**
+   * Entries kept in the log below a snapshot, 0 or more: a follower that is
+   * not further behind needs no snapshot. @default {10_000}
+   */
+  readonly snapshotTrailing?: number | undefined;
+  /**
    * Whether stopping the group stops its host with it, as `startNode` wants.
    * @default {false}
    */
@@ -184,6 +200,13 @@ export interface Committed<R> {
   readonly term: Term;
 }
 
+/** When snapshots are taken, and what stays below them. */
+export interface SnapshotSettings {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly trailing: number;
+}
+
 /** Group options with every default filled in. */
 export interface GroupSettings {
   readonly group: GroupId;
@@ -191,6 +214,7 @@ export interface GroupSettings {
   readonly timeoutMs: number;
   readonly maxPendingCount: number;
   readonly maxPendingBytes: number;
+  readonly snapshots: SnapshotSettings;
   /** The voters of a new group. */
   readonly conf: ConfState;
   readonly core: CoreConfig;
@@ -238,9 +262,29 @@ export function groupSettings<C, R, Q, A>(
     group: options.group,
     node: options.node,
     ...settings,
+    snapshots: snapshotSettings(options),
     conf: bootstrapConf(options.node, options.members),
     core: resolveConfig(coreOverrides(options)),
   };
+}
+
+function snapshotSettings(
+  options: Pick<
+    GroupOptions<unknown, unknown, unknown, unknown>,
+    "snapshotEntries" | "snapshotBytes" | "snapshotTrailing"
+  >,
+): SnapshotSettings {
+  const entries = options.snapshotEntries ?? 100_000;
+  const bytes = options.snapshotBytes ?? 64 << 20;
+  const trailing = options.snapshotTrailing ?? 10_000;
+  checkCount("a group", "snapshotEntries", entries);
+  checkCount("a group", "snapshotBytes", bytes);
+  if (!Number.isSafeInteger(trailing) || trailing < 0) {
+    throw new RangeError(
+      `Cannot start a group: snapshotTrailing is ${trailing}, wanted a safe integer of at least 0`,
+    );
+  }
+  return { entries, bytes, trailing };
 }
 
 /**

@@ -7,7 +7,8 @@ import type { Message } from "../core/message.ts";
 import type { GroupId, NodeId } from "../core/types.ts";
 import type { StopReason } from "../status.ts";
 import type { Storage } from "../storage.ts";
-import type { PeerState } from "../transport.ts";
+import type { Envelope, PeerState, SnapshotTransfer } from "../transport.ts";
+import type { BulkLane } from "./bulk_lane.ts";
 import type { Clock } from "./clock.ts";
 import type { IgnoredReason } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
@@ -31,6 +32,10 @@ export interface Participant {
    * @returns Why it was left out, or `null`.
    */
   receive(sender: Sender, message: Message, now: number): IgnoredReason | null;
+  /**
+   * A snapshot arrives; resolves once the machine has it. Not within a turn.
+   */
+  receiveSnapshot(sender: Sender, transfer: SnapshotTransfer): Promise<void>;
   /** A tick passes. */
   tick(now: number): void;
   /** Carries out what the core has ready, into the host's joined I/O. */
@@ -53,10 +58,14 @@ export interface HostServices {
   readonly storage: Storage;
   readonly pipeline: WritePipeline;
   readonly outbox: Outbox;
+  /** The way out for snapshots. */
+  readonly bulk: BulkLane;
   /** Asks for a turn in which the member is collected. */
   wake(member: Participant): void;
   /** Where the clients of the host at an address reach it. */
   clientAddressAt(address: string): string | null;
+  /** A message was left out because the member may not believe it. */
+  ignored(sender: Sender, envelope: Envelope, reason: IgnoredReason): void;
   /** A member stopped: it gets no more turns. */
   stopped(member: Participant, reason: StopReason): void;
 }

@@ -91,7 +91,7 @@ export function unanswered(): RaftError {
 export function resultGone(entry: EntryId): RaftError {
   return new RaftError(
     "timeout",
-    `Cannot tell the result of the proposal: entry ${entry.index} was applied long before the leader's answer arrived`,
+    `Cannot tell the result of the proposal: entry ${entry.index} is applied, what it came to is not remembered here`,
     { outcome: "unknown" },
   );
 }

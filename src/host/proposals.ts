@@ -6,10 +6,11 @@
  */
 import type { DropReason } from "../core/message.ts";
 import type { ProposeAnswer, RawNode } from "../core/raw_node.ts";
-import type { Entry, LogIndex, NodeId, Term } from "../core/types.ts";
+import type { Entry, EntryId, LogIndex, NodeId, Term } from "../core/types.ts";
 import type { RaftErrorCode } from "../errors.ts";
 import { RaftError } from "../errors.ts";
 import type { ApplyOutcome } from "../rsm/machine_runner.ts";
+import { AppliedHistory } from "./applied_history.ts";
 import type { Committed } from "./options.ts";
 import { Proposal } from "./proposal.ts";
 import {
@@ -27,8 +28,6 @@ import {
 const MAX_CHUNK_COUNT = 1_024;
 /** Bytes of commands handed to the core in one call; one always fits. */
 const MAX_CHUNK_BYTES = 1 << 20;
-/** Results remembered for answers that are late; a batch always fits. */
-const MAX_HISTORY_COUNT = 8_192;
 
 /** What the registry needs of the core. */
 export type ProposalCore = Pick<
@@ -62,16 +61,6 @@ interface Forwarded<R> {
   readonly term: Term;
 }
 
-/** What a batch of entries came to, without the entries' bytes. */
-interface AppliedBatch<R> {
-  readonly first: LogIndex;
-  /** One per entry; `null` if all are of `term`. */
-  readonly terms: readonly Term[] | null;
-  /** The last entry's. */
-  readonly term: Term;
-  readonly outcomes: readonly ApplyOutcome<R>[];
-}
-
 /** All unsettled proposals of one member. */
 export class Proposals<R> {
   readonly #options: ProposalsOptions;
@@ -83,10 +72,8 @@ export class Proposals<R> {
   readonly #forwarded = new Map<number, Forwarded<R>>();
   /** Those of stage `appended`, by index; several per index are chained. */
   readonly #appended = new Map<LogIndex, Proposal<R>>();
-  /** Recent batches; empty unless something is forwarded. */
-  #history: AppliedBatch<R>[] = [];
-  /** Results in it. */
-  #historyCount = 0;
+  /** For answers that are late; empty unless something is forwarded. */
+  readonly #history: AppliedHistory<R> = new AppliedHistory();
   #lastTicket: number;
   /** How many are unsettled, and their bytes. */
   #count = 0;
@@ -160,7 +147,7 @@ export class Proposals<R> {
   /** Takes in what leaders answered to forwarded proposals. */
   takeAnswers(core: ProposalCore): void {
     for (const answer of core.takeAnswers()) this.#answer(core, answer);
-    if (this.#forwarded.size === 0) this.#forgetHistory();
+    if (this.#forwarded.size === 0) this.#history.clear();
   }
 
   /** The frame with this ticket was never sent: the leader has nothing. */
@@ -187,17 +174,25 @@ export class Proposals<R> {
     if (this.#count > 0) this.#settleApplied(entries, outcomes);
     this.#appliedIndex = last.index;
     this.#appliedTerm = last.term;
-    if (this.#forwarded.size === 0) return;
-    this.#history.push({
-      first: first.index,
-      terms: first.term === last.term ? null : entries.map(({ term }) => term),
-      term: last.term,
-      outcomes,
-    });
-    this.#historyCount += outcomes.length;
-    while (
-      this.#historyCount > MAX_HISTORY_COUNT && this.#history.length > 1
-    ) this.#historyCount -= this.#history.shift()?.outcomes.length ?? 0;
+    if (this.#forwarded.size > 0) this.#history.add(entries, outcomes);
+  }
+
+  /**
+   * A snapshot took the place of all entries up to its last: what became of
+   * those is not to be known any more (H71).
+   */
+  installed(last: EntryId): void {
+    if (last.index <= this.#appliedIndex) return;
+    this.#appliedIndex = last.index;
+    for (const [index, first] of [...this.#appended]) {
+      let proposal: Proposal<R> | null = index <= last.index ? first : null;
+      while (proposal !== null) {
+        const next: Proposal<R> | null = proposal.sibling;
+        this.#reject(proposal, resultGone(proposal));
+        proposal = next;
+      }
+    }
+    if (last.term > this.#appliedTerm) this.#enterTerm(last.term);
   }
 
   /** Rejects what has waited long enough. */
@@ -226,7 +221,7 @@ export class Proposals<R> {
     }
     this.#queue = [];
     this.#forwarded.clear();
-    this.#forgetHistory();
+    this.#history.clear();
   }
 
   #refusal(options: NewProposal): unknown {
@@ -405,22 +400,11 @@ export class Proposals<R> {
 
   /** The answer came after the entry was applied: look what became of it. */
   #settleLate(proposal: Proposal<R>): void {
-    for (const { first, outcomes, term, terms } of this.#history) {
-      const position = proposal.index - first;
-      const outcome = outcomes[position];
-      if (outcome === undefined) continue;
-      const appliedTerm = terms?.[position] ?? term;
-      if (appliedTerm === proposal.term) this.#settleWith(proposal, outcome);
-      else this.#reject(proposal, overwritten(proposal));
-      return;
-    }
-    this.#reject(proposal, resultGone(proposal));
-  }
-
-  #forgetHistory(): void {
-    if (this.#history.length === 0) return;
-    this.#history = [];
-    this.#historyCount = 0;
+    const applied = this.#history.find(proposal.index);
+    if (applied === undefined) this.#reject(proposal, resultGone(proposal));
+    else if (applied.term === proposal.term) {
+      this.#settleWith(proposal, applied.outcome);
+    } else this.#reject(proposal, overwritten(proposal));
   }
 
   #settleWith(proposal: Proposal<R>, outcome: ApplyOutcome<R>): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GroupId, NodeId } from "../core/types.ts";
+import type { GroupId, LogIndex, NodeId } from "../core/types.ts";
 import type { GroupEvent, GroupStatus } from "../status.ts";
 import type { Clock } from "./clock.ts";
 import type { Member } from "./member.ts";
@@ -31,7 +31,7 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
   /** Which member of it this is. */
   readonly node: NodeId;
 
-  /** Promises of proposals, reads and transfers that are not settled. */
+  /** Promises of proposals, reads, transfers and snapshots not settled. */
   readonly pendingCount: number;
 
   /**
@@ -91,6 +91,17 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
    * `unreachable` if it did not take over, `leadershipLost`, `timeout`.
    */
   transferLeadership(to?: NodeId, options?: WaitOptions): Promise<void>;
+
+  /**
+   * Stores a snapshot of the machine as it is now and cuts the log below it
+   * (thesis §5.1), without waiting for the next automatic one. Writes go on
+   * meanwhile. Resolves once it is durable, with the last index it holds: at
+   * least what was applied at the call; 0 if nothing was.
+   *
+   * @throws {RaftError} `unsupported` if the storage stores no snapshots,
+   * `timeout`, or the code with which the member stopped.
+   */
+  snapshot(options?: WaitOptions): Promise<LogIndex>;
 
   /**
    * Takes no more proposals, lets pending ones finish, hands the leadership
@@ -163,6 +174,10 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
 
   transferLeadership(to?: NodeId, options: WaitOptions = {}): Promise<void> {
     return this.#parts.member.transferLeadership(to, options);
+  }
+
+  snapshot(options: WaitOptions = {}): Promise<LogIndex> {
+    return this.#parts.member.snapshot(options);
   }
 
   stop(): Promise<void> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { RawNode } from "../core/raw_node.ts";
-import type { GroupId, LogIndex } from "../core/types.ts";
+import type { ConfState, GroupId, LogIndex } from "../core/types.ts";
 import { RaftError } from "../errors.ts";
 import { MachineRunner } from "../rsm/machine_runner.ts";
 import type { OpenedStorage, Storage, StoredGroup } from "../storage.ts";
@@ -185,7 +185,7 @@ export class RaftHost implements AsyncDisposable {
         `Cannot start group ${group} as member ${node}: the data is member ${stored.node}'s`,
       );
     }
-    const conf = stored.conf?.conf ?? stored.snapshot.conf;
+    const conf = newestConf(stored);
     const own = conf.addresses.find(({ id }) => id === node)?.address;
     if (own !== undefined && own !== this.address) {
       throw new RaftError(
@@ -243,7 +243,14 @@ export class RaftHost implements AsyncDisposable {
     // Never the caller's generator: one that repeats itself in the next life
     // would name its requests as in this one (H96).
     const random = entropicRandom();
-    const member = new Member({ services, settings, core, runner, random });
+    const member = new Member({
+      services,
+      settings,
+      core,
+      runner,
+      snapshot: stored.snapshot,
+      random,
+    });
     this.#engine.add(member);
     // Its entries would be kept alive for as long as the host.
     this.#stored.delete(settings.group);
@@ -256,6 +263,13 @@ export class RaftHost implements AsyncDisposable {
       afterStop: options.stopsHost === true ? () => this.stop() : undefined,
     });
   }
+}
+
+/** The one an entry made may be older than the snapshot that came in (H69). */
+function newestConf({ conf, snapshot }: StoredGroup): ConfState {
+  return conf !== undefined && conf.index > snapshot.index
+    ? conf.conf
+    : snapshot.conf;
 }
 
 /** Gives the machine what lies below the log. */

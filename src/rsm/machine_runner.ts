@@ -96,6 +96,14 @@ export class MachineRunner<C, R, Q, A> {
   }
 
   /**
+   * Whether the log is being replayed to a machine with a disk of its own
+   * that holds more; until it is done there is no state to capture.
+   */
+  get isReplaying(): boolean {
+    return (this.#machine.appliedIndex ?? 0) > this.#appliedIndex;
+  }
+
+  /**
    * The bytes for an entry that holds `command`, checked by the machine's
    * schema; of a session if given.
    *
@@ -171,7 +179,7 @@ export class MachineRunner<C, R, Q, A> {
   snapshot(): SnapshotSource {
     this.#assertUsable("take a snapshot");
     const index = this.#appliedIndex;
-    if ((this.#machine.appliedIndex ?? 0) > index) {
+    if (this.isReplaying) {
       throw new RaftError(
         "invariantBroken",
         `Cannot take a snapshot at ${index}: the machine holds ` +

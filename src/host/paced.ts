@@ -1,0 +1,67 @@
+/**
+ * Bulk data in slices: whoever moves a snapshot lets the turns run in between
+ * (H74), and can be stopped while it waits for more.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+
+/** Bytes after which everything else gets its turn. */
+const SLICE_BYTES = 256 << 10;
+/** What a chunk counts for besides its bytes: many small ones cost as well. */
+const CHUNK_OVERHEAD_BYTES = 1 << 10;
+
+/** How chunks are drawn. */
+export interface PaceOptions {
+  readonly clock: Pick<Clock, "schedule">;
+  /** Ends the drawing at once, also in the middle of a wait. */
+  readonly signal: AbortSignal;
+}
+
+/** The same chunks, a slice per macrotask. @throws The signal's reason. */
+export async function* paced(
+  chunks: AsyncIterable<Uint8Array>,
+  options: PaceOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { clock, signal } = options;
+  const source = chunks[Symbol.asyncIterator]();
+  let isOver = false;
+  let bytes = 0;
+  try {
+    for (;;) {
+      const next = await unlessAborted(source.next(), signal);
+      if (next.done === true) {
+        isOver = true;
+        return;
+      }
+      yield next.value;
+      bytes += next.value.length + CHUNK_OVERHEAD_BYTES;
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      await new Promise<void>((go) => clock.schedule(go));
+    }
+  } finally {
+    // Not awaited: a source that hangs would keep us for ever.
+    if (!isOver) source.return?.().then(noop, noop);
+  }
+}
+
+/** Settles as `work` does, or rejects once the signal is aborted. */
+export function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) {
+      abort();
+      work.then(noop, noop);
+      return;
+    }
+    signal.addEventListener("abort", abort, { once: true });
+    const off = () => signal.removeEventListener("abort", abort);
+    work.then(resolve, reject).then(off, off);
+  });
+}
+
+function noop(): void {}

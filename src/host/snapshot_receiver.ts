@@ -1,0 +1,267 @@
+/**
+ * Receiving snapshots (thesis §5.1): the data is stored first, and only then
+ * does the core hear of it.
+ *
+ * @module
+ */
+import type { InstallSnapshot } from "../core/message.ts";
+import type { RawNode } from "../core/raw_node.ts";
+import { allMembers } from "../core/tracker.ts";
+import type { GroupId, NodeId, SnapshotMeta } from "../core/types.ts";
+import { isRaftError, RaftError } from "../errors.ts";
+import type { Storage } from "../storage.ts";
+import type { SnapshotTransfer } from "../transport.ts";
+import type { Clock } from "./clock.ts";
+import type { IgnoredReason } from "./options.ts";
+import { paced, unlessAborted } from "./paced.ts";
+import type { SnapshotTaker } from "./snapshot_taker.ts";
+
+/** What the receiver needs of the core. */
+export type SnapshotReceiverCore = Pick<
+  RawNode,
+  "term" | "commitIndex" | "appliedIndex" | "termAt" | "step"
+>;
+
+/** What receiving needs. */
+export interface SnapshotReceiverOptions {
+  readonly group: GroupId;
+  readonly node: NodeId;
+  readonly core: SnapshotReceiverCore;
+  readonly storage: Pick<Storage, "snapshotWriter">;
+  readonly clock: Clock;
+  /** Lends the storage's writer. */
+  readonly taker: Pick<SnapshotTaker, "hold" | "resume">;
+  /** The storage failed for good. */
+  readonly onFailure: (error: unknown) => void;
+  /** Runs `work` within a turn. */
+  readonly inTurn: (work: () => void) => void;
+}
+
+/** Why a message of a sender is not to be believed; else `null`. */
+export type Admission = (message: InstallSnapshot) => IgnoredReason | null;
+
+/** A snapshot coming in. */
+interface Incoming {
+  readonly admit: Admission;
+  readonly message: InstallSnapshot;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly controller: AbortController;
+  /**
+   * `storing`: may be given up. `installing`: its data is durable, the core
+   * is about to have it.
+   */
+  state: "waiting" | "storing" | "installing";
+  /** Resolves when storage's writer and the log are free for the next. */
+  readonly ended: Promise<void>;
+  readonly end: () => void;
+  /** Resolves when machine and log are at the snapshot. */
+  readonly installed: Promise<void>;
+  readonly install: () => void;
+}
+
+/** Takes the snapshots that leaders send to one member, one at a time. */
+export class SnapshotReceiver {
+  readonly #options: SnapshotReceiverOptions;
+  /** The one that has the storage's writer (H73). */
+  #current: Incoming | null = null;
+  /** The one that follows. */
+  #next: Incoming | null = null;
+  #stopped: RaftError | null = null;
+
+  constructor(options: SnapshotReceiverOptions) {
+    this.#options = options;
+  }
+
+  /** Whether one is coming in. */
+  get isBusy(): boolean {
+    return this.#current !== null;
+  }
+
+  /**
+   * Takes a snapshot whole: resolves once the machine has it.
+   *
+   * @throws {RaftError} If it is refused, replaced by a newer one, or does
+   * not arrive whole; then nothing of it is left.
+   */
+  async receive(transfer: SnapshotTransfer, admit: Admission): Promise<void> {
+    if (this.#stopped !== null) throw this.#stopped;
+    const incoming = newIncoming(transfer, admit);
+    try {
+      await this.#enter(incoming);
+      await this.#check(incoming);
+      await this.#store(incoming);
+      await this.#install(incoming);
+    } catch (error) {
+      if (isRaftError(error, "storageFailed")) this.#options.onFailure(error);
+      throw error;
+    } finally {
+      this.#leave(incoming);
+    }
+  }
+
+  /** The snapshot that the core took is durable and restored. */
+  installed(): void {
+    this.#current?.install();
+  }
+
+  /** Gives up what is wanted no longer. */
+  tick(): void {
+    const current = this.#current;
+    if (current === null || current.state !== "storing") return;
+    const objection = this.#objection(current);
+    if (objection !== null) current.controller.abort(objection);
+  }
+
+  /** Gives everything up; the member takes part no longer. */
+  stop(error: RaftError): void {
+    this.#stopped = error;
+    this.#current?.controller.abort(error);
+    this.#next?.controller.abort(error);
+  }
+
+  /**
+   * Waits for the place of the one before, or takes it away: the newest wins,
+   * and what the core already has is not disturbed (H73).
+   */
+  async #enter(incoming: Incoming): Promise<void> {
+    await this.#check(incoming);
+    const current = this.#current;
+    if (current === null) {
+      this.#current = incoming;
+      return;
+    }
+    const before = this.#next ?? current;
+    if (!isNewer(incoming.message, before.message)) {
+      throw refused(incoming, "a newer one is coming in");
+    }
+    const error = refused(before, "a newer one is coming in");
+    if (before.state !== "installing") before.controller.abort(error);
+    if (current.state !== "installing") current.controller.abort(error);
+    this.#next = incoming;
+    await unlessAborted(current.ended, incoming.controller.signal);
+  }
+
+  /** Hands the place on, if it had it. */
+  #leave(incoming: Incoming): void {
+    if (this.#next === incoming) this.#next = null;
+    if (this.#current !== incoming) return;
+    this.#current = this.#next;
+    this.#next = null;
+    incoming.end();
+    this.#options.taker.resume();
+  }
+
+  async #store(incoming: Incoming): Promise<void> {
+    const { clock, group, storage, taker } = this.#options;
+    const { chunks, controller: { signal }, message } = incoming;
+    incoming.state = "storing";
+    await unlessAborted(taker.hold(), signal);
+    const writer = await storage.snapshotWriter(group, message.snapshot);
+    try {
+      for await (const chunk of paced(chunks, { clock, signal })) {
+        await writer.write(chunk);
+      }
+      await this.#check(incoming);
+      if (signal.aborted) throw signal.reason;
+      incoming.state = "installing";
+      await writer.commit();
+    } finally {
+      await writer.abort();
+    }
+  }
+
+  /** Only now the core hears of it, and acknowledges (H75). */
+  async #install(incoming: Incoming): Promise<void> {
+    const { core } = this.#options;
+    const isTaken = await this.#inTurn(incoming, () => {
+      const before = core.appliedIndex;
+      core.step(incoming.message);
+      return core.appliedIndex > before;
+    });
+    if (!isTaken) throw refused(incoming, "it is needed no longer");
+    await unlessAborted(incoming.installed, incoming.controller.signal);
+  }
+
+  /** @throws {RaftError} If the snapshot must not, or need not, come in. */
+  async #check(incoming: Incoming): Promise<void> {
+    const objection = await this.#inTurn(incoming, () => {
+      const { admit, message } = incoming;
+      const reason = admit(message);
+      if (reason !== null) return refused(incoming, reason);
+      const found = this.#objection(incoming);
+      // The leader learns where this member is (H63).
+      if (found !== null) this.#options.core.step(message);
+      return found;
+    });
+    if (objection !== null) throw objection;
+  }
+
+  #objection(incoming: Incoming): RaftError | null {
+    const { core, node } = this.#options;
+    const { snapshot, term } = incoming.message;
+    if (term < core.term) {
+      return refused(incoming, `its term ${term} is below ${core.term}`);
+    }
+    if (snapshot.index <= core.commitIndex) {
+      return refused(incoming, `${core.commitIndex} is committed here`);
+    }
+    if (core.termAt(snapshot.index) === snapshot.term) {
+      return refused(incoming, "the log holds its last entry");
+    }
+    if (!allMembers(snapshot.conf).includes(node)) {
+      return refused(incoming, `member ${node} is not in it`);
+    }
+    return null;
+  }
+
+  /** What `work` returns, in a turn. What it throws stops the member. */
+  #inTurn<T>(incoming: Incoming, work: () => T): Promise<T> {
+    const { signal } = incoming.controller;
+    const answer = new Promise<T>((resolve) => {
+      this.#options.inTurn(() => {
+        if (!signal.aborted) resolve(work());
+      });
+    });
+    return unlessAborted(answer, signal);
+  }
+}
+
+/** What the core is told of a snapshot once it is stored. */
+export function messageOf(transfer: SnapshotTransfer): InstallSnapshot {
+  const { from, meta, term, to } = transfer;
+  return { type: "installSnapshot", from, to, term, snapshot: meta };
+}
+
+function newIncoming(transfer: SnapshotTransfer, admit: Admission): Incoming {
+  let end = () => {};
+  let install = () => {};
+  return {
+    admit,
+    message: messageOf(transfer),
+    chunks: transfer.chunks,
+    controller: new AbortController(),
+    state: "waiting",
+    ended: new Promise((resolve) => {
+      end = resolve;
+    }),
+    end: () => end(),
+    installed: new Promise((resolve) => {
+      install = resolve;
+    }),
+    install: () => install(),
+  };
+}
+
+/** Whether `a` may replace `b`, which has the writer. */
+function isNewer(a: InstallSnapshot, b: InstallSnapshot): boolean {
+  return a.term > b.term ||
+    (a.term === b.term && a.snapshot.index >= b.snapshot.index);
+}
+
+function refused(incoming: Incoming, why: string): RaftError {
+  const { index }: SnapshotMeta = incoming.message.snapshot;
+  return new RaftError(
+    "unsupported",
+    `Cannot take the snapshot at ${index} of member ${incoming.message.from}: ${why}`,
+  );
+}

@@ -1,0 +1,219 @@
+/**
+ * Sending snapshots to followers whose entries are gone from the log (thesis
+ * §5.1), and keeping the log they will need next.
+ *
+ * @module
+ */
+import type { InstallSnapshot } from "../core/message.ts";
+import type { RawNode } from "../core/raw_node.ts";
+import type { GroupId, LogIndex, NodeId, Term } from "../core/types.ts";
+import { RaftError } from "../errors.ts";
+import type { Storage } from "../storage.ts";
+import type { BulkLane } from "./bulk_lane.ts";
+import type { Clock } from "./clock.ts";
+import { paced } from "./paced.ts";
+import type { Tasks } from "./tasks.ts";
+
+/**
+ * How many own snapshots the log behind one that is on its way is kept for:
+ * long enough for a slow transfer, and a bound for the disk (H66).
+ */
+const MAX_AGE = 4;
+/** Election timeouts to wait after the first failure; doubled with each. */
+const FIRST_DELAY = 1;
+const MAX_DELAY = 16;
+
+/** What the sender needs of the core. */
+export type SnapshotSenderCore = Pick<
+  RawNode,
+  "role" | "term" | "status" | "reportSnapshot"
+>;
+
+/** What sending needs. */
+export interface SnapshotSenderOptions {
+  readonly group: GroupId;
+  readonly core: SnapshotSenderCore;
+  readonly storage: Pick<Storage, "snapshotReader">;
+  readonly lane: BulkLane;
+  readonly clock: Clock;
+  readonly tasks: Tasks;
+  readonly electionMs: number;
+  /** Where a member is reached. */
+  readonly addressOf: (id: NodeId) => string | undefined;
+  /** Runs `work` within a turn. */
+  readonly inTurn: (work: () => void) => void;
+}
+
+/** One snapshot for one member. */
+interface Transfer {
+  readonly message: InstallSnapshot;
+  readonly controller: AbortController;
+  /** `sent`: taken; the log behind it is kept until the member follows. */
+  state: "waiting" | "sending" | "sent";
+  /** Where the snapshot ends; known exactly once it is being sent. */
+  index: LogIndex;
+  /** Own snapshots taken since. */
+  age: number;
+  /** When it may begin. */
+  readonly notBefore: number;
+}
+
+/** How often sending to a member failed in a row. */
+interface Failures {
+  readonly count: number;
+  readonly retryAt: number;
+}
+
+/** The transfers of one leader; at most one per member. */
+export class SnapshotSender {
+  readonly #options: SnapshotSenderOptions;
+  readonly #transfers = new Map<NodeId, Transfer>();
+  readonly #failures = new Map<NodeId, Failures>();
+  /** The term in which the transfers began. */
+  #term: Term = 0;
+
+  constructor(options: SnapshotSenderOptions) {
+    this.#options = options;
+  }
+
+  /** How many transfers wait or are under way. */
+  get activeCount(): number {
+    let count = 0;
+    for (const { state } of this.#transfers.values()) {
+      if (state !== "sent") count++;
+    }
+    return count;
+  }
+
+  /** What lies behind this index is still needed; `Infinity` if nothing is. */
+  get pinnedIndex(): LogIndex {
+    let index = Infinity;
+    for (const transfer of this.#transfers.values()) {
+      if (transfer.age <= MAX_AGE) index = Math.min(index, transfer.index);
+    }
+    return index;
+  }
+
+  /**
+   * The core wants a member to get the state. It hears by `reportSnapshot`
+   * what became of it, once, unless it has lost interest before.
+   */
+  send(message: InstallSnapshot): void {
+    this.leaderChanged();
+    const { to } = message;
+    const current = this.#transfers.get(to);
+    // Asked again while one is under way: any snapshot will do (H66).
+    if (current !== undefined && current.state !== "sent") return;
+    const transfer: Transfer = {
+      message,
+      controller: new AbortController(),
+      state: "waiting",
+      index: message.snapshot.index,
+      age: 0,
+      notBefore: this.#failures.get(to)?.retryAt ?? 0,
+    };
+    this.#transfers.set(to, transfer);
+    this.#maybeStart(transfer);
+  }
+
+  /** The member took a snapshot of its own. */
+  took(): void {
+    for (const transfer of this.#transfers.values()) transfer.age++;
+  }
+
+  /** Gives up what is needed no more, begins what has waited. */
+  tick(): void {
+    this.leaderChanged();
+    if (this.#transfers.size === 0) return;
+    const { progress } = this.#options.core.status();
+    for (const [peer, transfer] of [...this.#transfers]) {
+      const known = progress.find(({ id }) => id === peer);
+      const hasIt = known !== undefined && known.matchIndex >= transfer.index;
+      if (known === undefined) this.#cancel(peer, "it was removed");
+      else if (transfer.state === "sent") {
+        if (hasIt) this.#transfers.delete(peer);
+      } else if (known.state !== "snapshot" && !hasIt) {
+        this.#cancel(peer, "it is not needed any more");
+      } else this.#maybeStart(transfer);
+    }
+  }
+
+  /** Only the leader of a term sends. */
+  leaderChanged(): void {
+    const { role, term } = this.#options.core;
+    if (role === "leader" && term === this.#term) return;
+    this.#term = term;
+    this.stop("the leadership ended");
+  }
+
+  /** Gives everything up. */
+  stop(why: string): void {
+    for (const peer of [...this.#transfers.keys()]) this.#cancel(peer, why);
+    this.#failures.clear();
+  }
+
+  #maybeStart(transfer: Transfer): void {
+    const { clock, inTurn, tasks } = this.#options;
+    if (transfer.state !== "waiting") return;
+    if (clock.now() < transfer.notBefore) return;
+    transfer.state = "sending";
+    const run = async () => {
+      await this.#run(transfer);
+      inTurn(() => this.#taken(transfer));
+    };
+    tasks.start(run(), () => inTurn(() => this.#failed(transfer)));
+  }
+
+  async #run(transfer: Transfer): Promise<void> {
+    const { addressOf, clock, group, lane, storage } = this.#options;
+    const { controller: { signal }, message } = transfer;
+    const { from, snapshot, term, to } = message;
+    const address = addressOf(to);
+    const reader = await storage.snapshotReader(group);
+    const isEnough = reader !== undefined &&
+      reader.meta.index >= snapshot.index;
+    if (!isEnough || address === undefined) {
+      throw new RaftError(
+        "unsupported",
+        `Cannot send the snapshot at ${snapshot.index} to member ${to}: the storage has ${reader?.meta.index}, the address is ${address}`,
+      );
+    }
+    const { meta } = reader;
+    transfer.index = meta.index;
+    const chunks = paced(reader.chunks(), { clock, signal });
+    const data = { group, from, to, term, meta, chunks };
+    await lane.send(address, data, signal);
+  }
+
+  #taken(transfer: Transfer): void {
+    const { to } = transfer.message;
+    if (this.#transfers.get(to) !== transfer) return;
+    transfer.state = "sent";
+    this.#failures.delete(to);
+    this.#options.core.reportSnapshot(to, true);
+  }
+
+  #failed(transfer: Transfer): void {
+    const { clock, core, electionMs } = this.#options;
+    const { to } = transfer.message;
+    if (this.#transfers.get(to) !== transfer) return;
+    this.#transfers.delete(to);
+    const count = this.#failures.get(to)?.count ?? 0;
+    const delay = Math.min(FIRST_DELAY * 2 ** count, MAX_DELAY) * electionMs;
+    const retryAt = clock.now() + delay;
+    this.#failures.set(to, { count: count + 1, retryAt });
+    core.reportSnapshot(to, false);
+  }
+
+  #cancel(peer: NodeId, why: string): void {
+    const transfer = this.#transfers.get(peer);
+    if (transfer === undefined) return;
+    this.#transfers.delete(peer);
+    transfer.controller.abort(
+      new RaftError(
+        "unreachable",
+        `Cannot send a snapshot to member ${peer}: ${why}`,
+      ),
+    );
+  }
+}
