@@ -131,8 +131,8 @@ export class Raft {
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
     // What a former life promised is not known, but that it was kept to (H95).
-    const mayHavePromised = this.config.leaseMs > 0 &&
-      (this.term > 0 || this.log.lastIndex > 0);
+    // Whoever heard a leader and has stored anything knows of a term.
+    const mayHavePromised = this.config.leaseMs > 0 && this.term > 0;
     this.lease = new Lease(mayHavePromised ? this.config.electionTicks : 0);
     this.drawElectionTimeout();
   }

@@ -125,14 +125,19 @@ function acceptNewTerm(
 
 /**
  * Whether a live leader makes this member deaf to candidates (thesis
- * §4.2.3). That leader itself is heard (H07), and so is the target of a
- * transfer (H114). A leader whose process is said to be gone is not live.
+ * §4.2.3). The target of a transfer is heard (H114). With fast failover so is
+ * that leader itself, which has no office left if it campaigns (H07), and a
+ * leader whose process is said to be gone is not live.
  */
 function isSticky(raft: Raft, message: RequestVote | RequestPreVote): boolean {
+  const { checkQuorum, electionTicks, fastFailover } = raft.config;
+  const { leader, suspicion } = raft;
   if (message.type === "requestVote" && message.transfer) return false;
-  return raft.config.checkQuorum && raft.leader !== null &&
-    raft.leader !== message.from && raft.leader !== raft.suspicion.of &&
-    raft.electionElapsed < raft.config.electionTicks;
+  if (!checkQuorum || leader === null) return false;
+  if (fastFailover && (leader === message.from || leader === suspicion.of)) {
+    return false;
+  }
+  return raft.electionElapsed < electionTicks;
 }
 
 /** Meets a term below ours: the sender has to learn of the newer one. */
