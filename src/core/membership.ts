@@ -5,6 +5,8 @@
  * @module
  */
 import { applyChange, isJoint, leavesJoint } from "./conf_change.ts";
+import { beginHandOver, isHandingOver, tellLeavers } from "./departure.ts";
+import { InvariantError } from "./invariant.ts";
 import type { DropReason } from "./message.ts";
 import type { Raft } from "./raft.ts";
 import {
@@ -13,33 +15,80 @@ import {
   maybeSendAppend,
 } from "./replication.ts";
 import { allMembers, isVoter } from "./tracker.ts";
-import type { ConfChange, ConfState, EntryId, SnapshotMeta } from "./types.ts";
+import type {
+  ConfChange,
+  ConfState,
+  EntryId,
+  NodeId,
+  ProposedChange,
+  SnapshotMeta,
+} from "./types.ts";
+import { validateChange } from "./validate_change.ts";
 
 const LEAVE_JOINT: ConfChange = { transition: "auto", steps: [] };
 
 /**
  * A leader proposes a change. Refused while another may be unapplied (H83),
- * and when it does not fit the configuration (H84) or brings back a removed
- * id.
+ * before an entry of the own term is committed (H76), and when
+ * {@linkcode validateChange} has something against it.
  */
 export function proposeChange(
   raft: Raft,
-  change: ConfChange,
+  proposed: ProposedChange,
 ): EntryId | DropReason {
-  const { conf } = raft.tracker;
+  const { change } = proposed;
   if (raft.role !== "leader") return "notLeader";
-  if (!raft.tracker.progress.has(raft.id)) return "notMember";
-  if (raft.transferTarget !== null) return "transferring";
-  if (raft.pendingConfIndex > raft.log.appliedIndex) return "changePending";
-  if (isJoint(conf) !== leavesJoint(change)) return "changePending";
-  if (change.steps.some((step) => conf.removed.includes(step.node))) {
-    return "notMember";
+  if (raft.transferTarget !== null || isHandingOver(raft)) {
+    return "transferring";
   }
+  if (!raft.tracker.progress.has(raft.id)) return "notMember";
+  const refused = objectionTo(raft, proposed);
+  if (refused !== null) return refused;
   const index = raft.log.lastIndex + 1;
   raft.log.append({ type: "confChange", term: raft.term, index, change });
   raft.pendingConfIndex = index;
   broadcastAppend(raft);
   return { term: raft.term, index };
+}
+
+function objectionTo(raft: Raft, proposed: ProposedChange): DropReason | null {
+  const { config, tracker } = raft;
+  if (config.validateConfChanges === false) return null;
+  if (raft.pendingConfIndex > raft.log.appliedIndex) return "changePending";
+  if (config.validateConfChanges === "pending") {
+    return isJoint(tracker.conf) === leavesJoint(proposed.change)
+      ? null
+      : "changePending";
+  }
+  if (!raft.committedInTerm) return "changePending";
+  return validateChange(tracker.conf, proposed, (id) => isReady(raft, id));
+}
+
+/**
+ * Whether a voter of a configuration to come is known to live, and will not
+ * keep a commit waiting: a new one counts only once it has caught up (H81).
+ */
+function isReady(raft: Raft, id: NodeId): boolean {
+  if (id === raft.id) return true;
+  return isVoter(raft.tracker.conf, id)
+    ? isLive(raft, id)
+    : isCaughtUp(raft, id);
+}
+
+/** Whether a leader heard of a member within an election timeout. */
+function isLive(raft: Raft, id: NodeId): boolean {
+  const progress = raft.tracker.progress.get(id);
+  return progress !== undefined && !progress.lostLog &&
+    progress.pace.silentTicks < raft.config.electionTicks;
+}
+
+/** See `RawNode.isCaughtUp`. */
+export function isCaughtUp(raft: Raft, id: NodeId): boolean {
+  if (raft.role !== "leader") return false;
+  if (id === raft.id) return true;
+  const progress = raft.tracker.progress.get(id);
+  return isLive(raft, id) && progress?.state === "replicate" &&
+    progress.pace.isCaughtUp;
 }
 
 /** An entry's change takes effect on this member. */
@@ -57,13 +106,41 @@ export function maybeLeaveJoint(raft: Raft): void {
   const { conf } = raft.tracker;
   if (raft.role !== "leader" || !conf.autoLeave || !isJoint(conf)) return;
   if (raft.pendingConfIndex > raft.log.appliedIndex) return;
-  proposeChange(raft, LEAVE_JOINT);
+  proposeChange(raft, { change: LEAVE_JOINT });
 }
 
-/** Whether a snapshot tells more than the log, and this member is in it. */
+/**
+ * A leader promotes a staging member that has caught up (thesis §4.2.1). What
+ * is refused now is tried again at the next tick.
+ */
+export function maybePromote(raft: Raft): void {
+  const { conf } = raft.tracker;
+  if (conf.staging.length === 0 || isJoint(conf)) return;
+  if (raft.pendingConfIndex > raft.log.appliedIndex) return;
+  const node = conf.staging.find((id) => isCaughtUp(raft, id));
+  if (node === undefined) return;
+  proposeChange(raft, {
+    change: { transition: "auto", steps: [{ type: "addVoter", node }] },
+  });
+}
+
+/**
+ * Whether a snapshot tells more than the log, and this member is in it.
+ *
+ * @throws {InvariantError} If it contradicts what is committed here (H64).
+ */
 export function isRestorable(raft: Raft, snapshot: SnapshotMeta): boolean {
-  return snapshot.index > raft.log.commitIndex &&
-    !raft.log.matches(snapshot) &&
+  const { log } = raft;
+  if (snapshot.index <= log.commitIndex) {
+    const term = log.runs.termAt(snapshot.index);
+    if (term !== undefined && term !== snapshot.term) {
+      throw new InvariantError(
+        `a snapshot says that entry ${snapshot.index} has term ${snapshot.term}, committed here is term ${term}`,
+      );
+    }
+    return false;
+  }
+  return !log.matches(snapshot) &&
     allMembers(snapshot.conf).includes(raft.id);
 }
 
@@ -71,15 +148,22 @@ export function isRestorable(raft: Raft, snapshot: SnapshotMeta): boolean {
 export function restoreSnapshot(raft: Raft, snapshot: SnapshotMeta): void {
   raft.log.restore(snapshot);
   raft.tracker.switchTo(snapshot.conf, raft.log.lastIndex);
+  raft.fresh = false;
 }
 
 function switchTo(raft: Raft, conf: ConfState): void {
   const { tracker } = raft;
+  const before = tracker.conf;
   tracker.switchTo(conf, raft.log.lastIndex);
-  if (raft.role !== "leader") return;
+  if (raft.role !== "leader") {
+    // Whoever may not lead does not go on campaigning (H12).
+    const campaigns = raft.role !== "follower";
+    if (campaigns && !raft.promotable) raft.becomeFollower(raft.term, null);
+    return;
+  }
+  tellLeavers(raft, before);
   if (!isVoter(conf, raft.id)) {
-    // Without a vote it goes on only if told to (thesis §4.2.2).
-    if (raft.config.stepDownOnRemoval) raft.becomeFollower(raft.term, null);
+    leaveOffice(raft, before);
     return;
   }
   if (raft.maybeCommit()) afterCommit(raft);
@@ -90,5 +174,19 @@ function switchTo(raft: Raft, conf: ConfState): void {
   }
   if (raft.transferTarget !== null && !isVoter(conf, raft.transferTarget)) {
     raft.transferTarget = null;
+  }
+}
+
+/** Without a vote a leader goes on only if told to (thesis §4.2.2). */
+function leaveOffice(raft: Raft, before: ConfState): void {
+  switch (raft.config.stepDownOnRemoval) {
+    case "handOver":
+      if (isVoter(before, raft.id)) beginHandOver(raft);
+      return;
+    case true:
+      raft.becomeFollower(raft.term, null);
+      return;
+    case false:
+      return;
   }
 }
