@@ -197,6 +197,7 @@ export class SimDevice {
   }
 }
 
-function isEmpty({ hardState, entries }: DiskWrite): boolean {
-  return hardState === undefined && entries.length === 0;
+function isEmpty({ hardState, snapshot, entries }: DiskWrite): boolean {
+  return hardState === undefined && snapshot === undefined &&
+    entries.length === 0;
 }

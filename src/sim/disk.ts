@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  type AppliedConf,
   type ConfState,
   type Entry,
   type HardState,
@@ -12,13 +13,24 @@ import {
   type LogIndex,
 } from "../core/types.ts";
 import type { Load, Ready, RestoredState } from "../core/ready.ts";
-import { LogMirror } from "./log_mirror.ts";
+import { LogMirror, type LogPrefix, type OmittedDigest } from "./log_mirror.ts";
+import type { StoredSnapshot } from "./snapshots.ts";
+import { fail } from "./violation.ts";
+
+/** What disks need to know of their group. */
+export interface DiskWorld {
+  /** What the group has committed: what snapshots stand for. */
+  readonly committed: { readonly prefix: LogPrefix };
+  readonly omittedDigest: OmittedDigest;
+}
 
 /** One Ready's part that goes to disk. */
 export interface DiskWrite {
   /** The Ready's number. */
   readonly number: number;
   readonly hardState: HardState | undefined;
+  /** Replaces the log up to its index. */
+  readonly snapshot: StoredSnapshot | undefined;
   readonly entries: readonly Entry[];
   /** Digests of the log through each entry. */
   readonly digests: readonly number[];
@@ -32,9 +44,9 @@ export interface DiskWrite {
  */
 export class SimDisk {
   /** What a crash cannot take. */
-  readonly durable: LogMirror = new LogMirror();
+  readonly durable: LogMirror;
   /** What was written, flushed or not: what a reader sees. */
-  readonly written: LogMirror = new LogMirror();
+  readonly written: LogMirror;
   /** Writes that are not yet done. */
   pendingCount = 0;
   #hardState: HardState = INITIAL_HARD_STATE;
@@ -42,6 +54,38 @@ export class SimDisk {
   #torn: DiskWrite | undefined;
   /** Indexes of entries whose bits have rotted (H62). */
   readonly #rotten = new Set<LogIndex>();
+  /** What lies below the log; `undefined` before the first snapshot. */
+  #snapshot: StoredSnapshot | undefined;
+  /** Received whole, not yet part of the log; by index. A crash takes them. */
+  readonly #received = new Map<LogIndex, StoredSnapshot>();
+  readonly #committed: LogPrefix;
+
+  /** Makes an empty disk. */
+  constructor(world: DiskWorld) {
+    this.#committed = world.committed.prefix;
+    const omitted: OmittedDigest = (entry, previous) =>
+      world.omittedDigest(entry, previous);
+    this.durable = new LogMirror(omitted);
+    this.written = new LogMirror(omitted);
+  }
+
+  /** The snapshot below the log, if there is one. */
+  get snapshot(): StoredSnapshot | undefined {
+    return this.#snapshot;
+  }
+
+  /** A snapshot has come from elsewhere, all of it. */
+  receive(snapshot: StoredSnapshot): void {
+    this.#received.set(snapshot.meta.index, snapshot);
+  }
+
+  /** An own snapshot is durable; entries through `through` go. */
+  compact(snapshot: StoredSnapshot, through: LogIndex): void {
+    this.#snapshot = snapshot;
+    this.durable.compact(through);
+    this.written.compact(through);
+    this.#forgetRot(through);
+  }
 
   /** Term, vote and commit that a crash cannot take. */
   get hardState(): HardState {
@@ -63,18 +107,28 @@ export class SimDisk {
       }
     }
     this.pendingCount++;
+    const snapshot = ready.snapshot && this.#takeReceived(ready.snapshot.index);
+    if (snapshot !== undefined) {
+      this.written.resetTo(this.#committed, snapshot.meta.index);
+    }
     const digests = this.written.append(entries);
-    return { number, hardState, entries, digests, mustSync };
+    return { number, hardState, snapshot, entries, digests, mustSync };
   }
 
   /** From now on a crash cannot take this write. */
-  sync({ hardState, entries, digests }: DiskWrite): void {
+  sync({ hardState, snapshot, entries, digests }: DiskWrite): void {
     if (hardState !== undefined) this.#hardState = hardState;
+    if (snapshot !== undefined) {
+      this.#snapshot = snapshot;
+      this.durable.resetTo(this.#committed, snapshot.meta.index);
+      this.#forgetRot(Infinity);
+    }
     this.durable.appendChained(entries, digests);
   }
 
   /** A crash: what is not durable is gone. */
   revert(): void {
+    this.#received.clear();
     this.written.copyFrom(this.durable);
   }
 
@@ -142,22 +196,43 @@ export class SimDisk {
     return isRotten ? undefined : entries;
   }
 
-  /** What a member starts from after a crash, as storage would return it. */
+  /**
+   * What a member starts from after a crash, as storage would return it.
+   * `conf` is what the machine has applied since the snapshot, if anything.
+   */
   restore(
-    conf: ConfState,
+    bootstrap: ConfState,
     appliedIndex: LogIndex,
+    conf: AppliedConf | undefined,
     tailBytes: number,
   ): RestoredState {
     return {
       hardState: this.#hardState,
-      snapshot: { index: 0, term: 0, conf },
-      firstIndex: 1,
+      snapshot: this.#snapshot?.meta ?? { index: 0, term: 0, conf: bootstrap },
+      conf,
+      firstIndex: this.durable.firstIndex,
       lastIndex: this.durable.lastIndex,
-      prevTerm: 0,
+      prevTerm: this.durable.prevTerm,
       termRuns: this.durable.termRuns(),
       tail: this.durable.newest(tailBytes),
       appliedIndex,
     };
+  }
+
+  #takeReceived(index: LogIndex): StoredSnapshot {
+    const snapshot = this.#received.get(index);
+    this.#received.clear();
+    if (snapshot !== undefined) return snapshot;
+    return fail(
+      "readyContract",
+      `A Ready installs a snapshot of ${index} that was never received`,
+    );
+  }
+
+  #forgetRot(through: LogIndex): void {
+    for (const index of this.#rotten) {
+      if (index <= through) this.#rotten.delete(index);
+    }
   }
 }
 

@@ -17,6 +17,7 @@ import type {
   PartitionShape,
   SimOptions,
 } from "./options.ts";
+import { drawProtocol } from "./draw_protocol.ts";
 import { SimRandom } from "./prng.ts";
 
 const FAULT_KINDS: readonly FaultKind[] = [
@@ -80,6 +81,11 @@ export function drawOptions(seed: number): SimOptions {
     clock: drawClock(random, members),
     clients: drawClients(random),
     faults: drawFaults(random, members, electionTicks),
+    protocol: drawProtocol(
+      new SimRandom(seed).fork("protocol"),
+      members,
+      electionTicks * TICK_MS,
+    ),
     tail: random.pick(["all", "quorum", "clique", "hungLeader"] as const),
   };
   return drawTimes(random, options);

@@ -6,7 +6,9 @@
 import type { Load } from "../core/ready.ts";
 import type { GroupId, NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
+import type { ProtocolStep } from "./nemesis_protocol.ts";
 import type { Link, Packet } from "./network.ts";
+import type { StoredSnapshot } from "./snapshots.ts";
 
 /** The end of a fault, or its next step. Void once its epoch has passed. */
 export type Repair =
@@ -39,7 +41,15 @@ export type HostEvent =
 
 /** What every event of a member says. */
 export interface NodeEvent {
-  readonly type: "message" | "apply" | "loaded" | "submit" | "readRetry";
+  readonly type:
+    | "message"
+    | "apply"
+    | "loaded"
+    | "submit"
+    | "readRetry"
+    | "snapshotTaken"
+    | "snapshotStored"
+    | "snapshotReport";
   readonly group: GroupId;
   readonly node: NodeId;
   /** The life it was meant for. */
@@ -58,6 +68,13 @@ export type MemberEvent =
       readonly operations: readonly PendingOperation[];
     }
     | { readonly type: "readRetry"; readonly context: number }
+    | { readonly type: "snapshotTaken"; readonly snapshot: StoredSnapshot }
+    | { readonly type: "snapshotStored"; readonly packet: Packet }
+    | {
+      readonly type: "snapshotReport";
+      readonly peer: NodeId;
+      readonly ok: boolean;
+    }
   );
 
 /** An event of a run. */
@@ -81,6 +98,13 @@ export type SimEvent =
     readonly type: "repair";
     readonly epoch: number;
     readonly repair: Repair;
+  }
+  | { readonly type: "protocolFault"; readonly group: GroupId }
+  | {
+    readonly type: "protocolStep";
+    readonly group: GroupId;
+    readonly epoch: number;
+    readonly step: ProtocolStep;
   };
 
 /** Codes of events in the trace; never renumbered, or old hashes differ. */
@@ -99,4 +123,9 @@ export const EVENT_CODE: Readonly<Record<SimEvent["type"], number>> = {
   deadline: 12,
   fault: 13,
   repair: 14,
+  snapshotTaken: 15,
+  snapshotStored: 16,
+  snapshotReport: 17,
+  protocolFault: 18,
+  protocolStep: 19,
 };

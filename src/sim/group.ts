@@ -3,11 +3,13 @@
  *
  * @module
  */
-import type { Message } from "../core/message.ts";
+import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import { EMPTY_CONF } from "../core/types.ts";
 import { BoundChecks } from "./bound_checks.ts";
-import { isQuorum } from "./conf_model.ts";
+import { isQuorum, membersOf } from "./conf_model.ts";
+import { confsInPlay } from "./confs_in_play.ts";
+import { LEAVE_JOINT } from "./draw_change.ts";
 import {
   type PendingOperation,
   type Settlement,
@@ -19,6 +21,8 @@ import { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import { SimMember } from "./member.ts";
 import { MessageChecks } from "./message_checks.ts";
+import { ProtocolNemesis } from "./nemesis_protocol.ts";
+import type { SimNetwork, SnapshotCargo } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import { type MemberView, Oracle } from "./oracle.ts";
 import { PacketMarks } from "./packet_marks.ts";
@@ -41,6 +45,15 @@ export interface GroupWorld {
   hostOf(id: NodeId): SimHost;
   /** Puts a message on the network. */
   transmit(group: GroupId, message: Message, life: number): void;
+  /** Puts a snapshot on it; returns whether it is on its way. */
+  transmitSnapshot(
+    group: GroupId,
+    message: Message,
+    life: number,
+    cargo: SnapshotCargo,
+  ): boolean;
+  readonly network: SimNetwork;
+  crash(host: SimHost): void;
 }
 
 /** One group of a run. */
@@ -58,6 +71,9 @@ export class SimGroup implements World {
   readonly packetMarks: PacketMarks;
   /** In the order in which they came. */
   readonly members: SimMember[] = [];
+  readonly network: SimNetwork;
+  /** What is asked of the protocol. */
+  readonly nemesis: ProtocolNemesis;
   readonly #run: GroupWorld;
   readonly #random: SimRandom;
   readonly #messageChecks: MessageChecks;
@@ -71,6 +87,7 @@ export class SimGroup implements World {
     this.subject = run.subject;
     this.hooks = run.hooks;
     this.marks = run.marks;
+    this.network = run.network;
     this.conf = bootstrapConf(run.options.members);
     this.oracle = new Oracle(this.members, this.conf, this.marks);
     this.machineChecks = new MachineChecks(this.oracle.committed);
@@ -83,6 +100,7 @@ export class SimGroup implements World {
     this.bounds = new BoundChecks(this.options);
     for (const id of this.conf.voters) this.addMember(id);
     this.clients = new SimClients(this, this.members, random.fork("clients"));
+    this.nemesis = new ProtocolNemesis(this, random.fork("protocol"));
   }
 
   /** The member with this id, if there is one. */
@@ -100,6 +118,29 @@ export class SimGroup implements World {
     return member;
   }
 
+  /** A new member, on its way into the group or out of it already. */
+  join(id: NodeId): void {
+    if (this.memberOf(id) !== undefined) return;
+    this.addMember(id).host.start();
+  }
+
+  /** Kills the process of a member. */
+  crash(id: NodeId): void {
+    const host = this.memberOf(id)?.host;
+    if (host !== undefined) this.#run.crash(host);
+  }
+
+  /** Starts it again. */
+  restart(id: NodeId): void {
+    this.memberOf(id)?.host.start();
+  }
+
+  /** A removed member stops for good. */
+  retire(id: NodeId): void {
+    this.memberOf(id)?.retire();
+    this.clients.memberCrashed(id);
+  }
+
   /** Who leads the newest term, if anybody who runs does. */
   leader(): SimMember | undefined {
     let newest: SimMember | undefined;
@@ -112,12 +153,30 @@ export class SimGroup implements World {
 
   /** Members that must agree in the end. */
   settledMembers(): readonly SimMember[] {
-    return this.members.filter(({ host }) => !host.isDoomed);
+    const ids = membersOf(this.oracle.committed.lastConf.conf);
+    return this.members.filter(({ id, host }) =>
+      ids.includes(id) && !host.isDoomed
+    );
   }
 
-  /** Whether the voters for whom `has` holds are a quorum. */
+  /**
+   * Whether the voters for whom `has` holds are a quorum: by every
+   * configuration that somebody may have to go by.
+   */
   hasQuorum(has: (id: NodeId) => boolean): boolean {
-    return isQuorum(this.oracle.committed.lastConf.conf, has);
+    return confsInPlay(this.oracle.committed, this.members)
+      .every((conf) => isQuorum(conf, has));
+  }
+
+  /** Does what is left to do for the membership, without anything new. */
+  settleMembership(): void {
+    const { conf } = this.oracle.committed.lastConf;
+    for (const id of membersOf(conf)) this.join(id);
+    for (const { id, isRetired } of this.members) {
+      if (!isRetired && this.oracle.isDispensable(id)) this.retire(id);
+    }
+    if (conf.votersOutgoing.length === 0 || conf.autoLeave) return;
+    this.leader()?.act((core) => core.proposeConfChange(LEAVE_JOINT));
   }
 
   now(): number {
@@ -147,7 +206,20 @@ export class SimGroup implements World {
   /** Checks a message and puts it on the network. */
   send(message: Message, sender: MemberView): void {
     this.#messageChecks.check(sender, message);
+    this.nemesis.sees(message);
     this.#run.transmit(this.group, message, sender.life);
+  }
+
+  /** Checks a snapshot's message and puts both on the network. */
+  sendSnapshot(
+    message: InstallSnapshot,
+    sender: MemberView,
+    cargo: SnapshotCargo,
+  ): boolean {
+    this.#messageChecks.check(sender, message);
+    this.nemesis.sees(message);
+    const { life } = sender;
+    return this.#run.transmitSnapshot(this.group, message, life, cargo);
   }
 
   /** Tells the client. */

@@ -248,7 +248,7 @@ export class SimHost {
       this.handle({ type: "message", group, node, life, packet });
       return;
     }
-    this.#members.get(group)?.step(packet.message);
+    this.#members.get(group)?.arrived(packet);
     this.settle();
   }
 

@@ -162,6 +162,7 @@ function serve(world: LivenessWorld, situation: string): void {
   let waiting = world.groups;
   for (let turn = 0; world.now() < deadline; turn++) {
     const probes = waiting.map((group) => askOne(group, turn));
+    for (const group of world.groups) group.settleMembership();
     world.runUntil(world.now() + stepMs(world));
     waiting = waiting.filter((_, i) => probes[i]?.outcome !== "ok");
     if (waiting.length === 0) return;
@@ -189,6 +190,7 @@ function converge(world: LivenessWorld, situation: string): void {
   const patience = patienceMs(world);
   const deadline = world.now() + patience;
   while (world.now() < deadline) {
+    for (const group of world.groups) group.settleMembership();
     world.runUntil(world.now() + stepMs(world));
     if (!world.groups.every(hasConverged)) continue;
     for (const group of world.groups) checkDisks(group);

@@ -15,9 +15,11 @@ import type { CrashLoss, SimDevice } from "./device.ts";
 import { type DiskWrite, SimDisk } from "./disk.ts";
 import type { MemberEvent, NodeEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
+import type { Packet } from "./network.ts";
 import type { MemberView } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import { Requests } from "./requests.ts";
+import { Snapshots } from "./snapshots.ts";
 import { fail } from "./violation.ts";
 import type { World } from "./world.ts";
 
@@ -32,14 +34,17 @@ export class SimMember implements MemberView {
   readonly id: NodeId;
   readonly group: GroupId;
   readonly host: SimHost;
-  readonly disk: SimDisk = new SimDisk();
+  readonly disk: SimDisk;
   /** `undefined` while the process is down. */
   core: RawNode | undefined;
+  /** Whether it was removed and has stopped for good. */
+  isRetired = false;
   readonly #world: World;
   readonly #random: SimRandom;
   readonly #device: SimDevice;
   readonly #applier: Applier;
   readonly #requests: Requests;
+  readonly #snapshots: Snapshots;
   /** Readys whose writes are not durable, in order. */
   #outstanding: Ready[] = [];
   #applyScheduled = false;
@@ -55,9 +60,16 @@ export class SimMember implements MemberView {
     this.host = host;
     this.#world = world;
     this.#random = random;
+    this.disk = new SimDisk(world.oracle);
     this.#device = host.deviceOf(world.group);
     this.#applier = new Applier(this, world);
     this.#requests = new Requests(host.id, world, this.#applier);
+    this.#snapshots = new Snapshots(
+      this,
+      this.#applier,
+      world,
+      random.fork("snapshots"),
+    );
   }
 
   /** Counts starts and ends of the process: odd while it is up. */
@@ -73,6 +85,7 @@ export class SimMember implements MemberView {
   /** Starts from the disk. */
   start(): void {
     const { hooks, oracle } = this.#world;
+    if (this.isRetired) return;
     const restored = this.#restore();
     const coreOptions: RawNodeOptions = {
       id: this.id,
@@ -92,12 +105,13 @@ export class SimMember implements MemberView {
     disk.revert();
     if (core === undefined) return;
     this.#markCrash(core, disk.hardState, loss);
-    this.core = undefined;
-    this.#outstanding = [];
-    this.#applyScheduled = false;
-    this.#applier.stop();
-    this.#loads.clear();
-    this.#requests.stop();
+    this.#stop();
+  }
+
+  /** It was removed: it stops for good, the process goes on. */
+  retire(): void {
+    this.isRetired = true;
+    this.#stop();
   }
 
   /** The process goes on after it was frozen. */
@@ -131,7 +145,13 @@ export class SimMember implements MemberView {
     }
   }
 
-  /** A message has arrived. */
+  /** A packet has arrived; a snapshot is stored first, then it counts. */
+  arrived(packet: Packet): void {
+    if (packet.snapshot === undefined) this.step(packet.message);
+    else if (this.core !== undefined) this.#snapshots.arrived(packet);
+  }
+
+  /** A message is taken in. */
   step(message: Message): void {
     const { core } = this;
     if (core === undefined) return;
@@ -158,10 +178,11 @@ export class SimMember implements MemberView {
     if (core === undefined) return;
     switch (event.type) {
       case "message":
-        return this.step(event.packet.message);
+        return this.arrived(event.packet);
       case "apply":
         this.#applyScheduled = false;
         this.#applier.apply(core);
+        this.#snapshots.mayTake(core);
         this.#scheduleApply();
         return this.#afterStep(core);
       case "loaded":
@@ -170,6 +191,14 @@ export class SimMember implements MemberView {
         return this.#submit(core, event.operations);
       case "readRetry":
         this.#requests.retryRead(core, event.context, this.life);
+        return this.#afterStep(core);
+      case "snapshotTaken":
+        return this.#snapshots.taken(core, event.snapshot);
+      case "snapshotStored":
+        this.#snapshots.store(event.packet);
+        return this.step(event.packet.message);
+      case "snapshotReport":
+        core.reportSnapshot(event.peer, event.ok);
         return this.#afterStep(core);
       default: {
         const unreachable: never = event;
@@ -187,12 +216,17 @@ export class SimMember implements MemberView {
     this.#requests.refuse(operations);
   }
 
-  /** Campaigns without need. */
-  campaign(): void {
+  /** Something is done with the core, if it works. */
+  act(use: (core: RawNode) => void): void {
     if (this.core === undefined || !this.isRunning) return;
-    this.core.campaign();
+    use(this.core);
     this.#afterStep(this.core);
     this.host.settle();
+  }
+
+  /** Takes a snapshot of what is applied. */
+  takeSnapshot(): void {
+    this.act((core) => this.#snapshots.take(core));
   }
 
   /** Collects and carries out everything the core has to say. */
@@ -227,6 +261,15 @@ export class SimMember implements MemberView {
     this.#afterStep(core);
   }
 
+  #stop(): void {
+    this.core = undefined;
+    this.#outstanding = [];
+    this.#applyScheduled = false;
+    this.#applier.stop();
+    this.#loads.clear();
+    this.#requests.stop();
+  }
+
   /** Flags are its own, and may be others after a restart (H06). */
   #drawConfig(): Partial<CoreConfig> {
     const { core, flags, host } = this.#world.options;
@@ -243,10 +286,11 @@ export class SimMember implements MemberView {
     const { options, hooks, marks, conf } = this.#world;
     if (hooks.trustsDamage === true) this.disk.trustDamage();
     if (this.disk.repairTail()) marks.hit("tornTailCut");
-    this.#applier.start(undefined);
+    this.#applier.start(this.disk.snapshot);
     const stored = this.disk.restore(
       conf,
       this.#applier.appliedIndex,
+      this.#applier.conf,
       options.host.restoreTailBytes,
     );
     if (stored.lastIndex > 0) {
@@ -304,6 +348,7 @@ export class SimMember implements MemberView {
       this.#requests.readConfirmed(core, state);
     }
     for (const load of ready.loads) this.#load(load);
+    if (ready.snapshot !== undefined) this.#applier.dropQueue();
     if (this.#world.options.host.asyncWrites) {
       this.#applier.enqueue(ready.committedEntries);
       this.#scheduleApply();
@@ -317,11 +362,16 @@ export class SimMember implements MemberView {
     core.persisted(last.number);
     this.#world.oracle.observe(this, core);
     for (const ready of done) {
+      if (ready.snapshot !== undefined && this.disk.snapshot !== undefined) {
+        this.#applier.install(this.disk.snapshot);
+        this.#snapshots.installed(core);
+      }
       for (const message of ready.messagesAfterPersist) {
         this.#send(core, message);
       }
       if (!this.#world.options.host.asyncWrites) {
         this.#applier.applyAll(core, ready.committedEntries);
+        this.#snapshots.mayTake(core);
       }
     }
   }
@@ -341,7 +391,8 @@ export class SimMember implements MemberView {
     const { hooks } = this.#world;
     const sent = hooks.onSend?.(message, core) ?? message;
     this.#markAnswer(core, sent);
-    this.#world.send(sent, this);
+    if (sent.type === "installSnapshot") this.#snapshots.send(sent);
+    else this.#world.send(sent, this);
   }
 
   #markAnswer(core: RawNode, message: Message): void {

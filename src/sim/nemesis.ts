@@ -220,7 +220,9 @@ export class Nemesis {
     const { members } = this.#random.pick(this.#world.groups);
     const order = this.#random.shuffle(members);
     const count = this.#random.between(1, 3);
-    for (const member of order.slice(0, count)) member.campaign();
+    for (const member of order.slice(0, count)) {
+      member.act((core) => core.campaign());
+    }
   }
 
   #crashAll(): void {

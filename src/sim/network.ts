@@ -21,6 +21,15 @@ export interface Packet {
   readonly life: number;
   /** Whether it is a second copy. */
   readonly copy: boolean;
+  /** What travels beside an `installSnapshot`. */
+  readonly snapshot?: Uint8Array | undefined;
+}
+
+/** The data of a snapshot on its way. */
+export interface SnapshotCargo {
+  readonly data: Uint8Array;
+  /** How much longer than a message it takes. */
+  readonly delayMs: number;
 }
 
 /** One direction between two members. */
@@ -95,6 +104,33 @@ export class SimNetwork {
     this.#marks.hit("packetDuplicated");
     const delay = this.#delayMs() + random.below(this.#options.replayMs + 1);
     this.#deliver(delay, { ...packet, copy: true });
+  }
+
+  /**
+   * Sends a snapshot beside its message: as a whole or not at all, perhaps
+   * twice. Returns whether it is on its way.
+   */
+  sendSnapshot(
+    packet: Omit<Packet, "sequence" | "copy">,
+    delayMs: number,
+  ): boolean {
+    const sequence = this.#sequence++;
+    const { lossPermille, duplicatePermille, replayMs } = this.#options;
+    const random = this.#random;
+    const isLost = random.chance(
+      Math.min(900, lossPermille + this.burstPermille),
+    );
+    if (isLost) this.#marks.hit("snapshotLost");
+    else {
+      const delay = delayMs + this.#delayMs();
+      this.#deliver(delay, { ...packet, sequence, copy: false });
+    }
+    if (random.chance(duplicatePermille)) {
+      this.#marks.hit("snapshotDuplicated");
+      const delay = delayMs + this.#delayMs() + random.below(replayMs + 1);
+      this.#deliver(delay, { ...packet, sequence, copy: true });
+    }
+    return !isLost;
   }
 
   /**

@@ -5,6 +5,7 @@
  * @module
  */
 import type { CoreConfig } from "../core/config.ts";
+import type { ProtocolOptions } from "./options_protocol.ts";
 
 /**
  * One thing that the fault injector may do. `bounce` kills a member and
@@ -205,6 +206,8 @@ export interface SimOptions {
   readonly clients: ClientOptions;
   /** What happens to it. */
   readonly faults: FaultOptions;
+  /** What is asked of the protocol of each group meanwhile. */
+  readonly protocol: ProtocolOptions;
   /** How it has to recover. */
   readonly tail: TailShape;
 }

@@ -226,6 +226,19 @@ export class Oracle {
     );
   }
 
+  /**
+   * Whether a removed member may stop for good: a quorum of those who stay
+   * will never forget that it is gone, so nobody needs its vote (H78).
+   */
+  isDispensable(id: NodeId): boolean {
+    const { index, conf } = this.committed.lastConf;
+    const knows = (voter: NodeId) => {
+      const view = this.#members.find((member) => member.id === voter);
+      return (view?.disk.hardState.commit ?? 0) >= index;
+    };
+    return conf.removed.includes(id) && isQuorum(conf, knows);
+  }
+
   /** The newest term that had a leader. */
   get newestTerm(): Term {
     return this.#newestTerm;

@@ -13,7 +13,7 @@ import { runLiveness } from "./liveness.ts";
 import { MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
 import { Nemesis } from "./nemesis.ts";
-import { type Packet, SimNetwork } from "./network.ts";
+import { type Packet, SimNetwork, type SnapshotCargo } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import { SimRandom } from "./prng.ts";
 import { TraceHash } from "./trace_hash.ts";
@@ -140,8 +140,10 @@ export class Simulation implements HostWorld, GroupWorld {
     for (const host of this.hosts) host.start();
     for (const group of this.groups) group.clients.start();
     this.#nemesis.start();
+    for (const { nemesis } of this.groups) nemesis.start();
     this.runUntil(ticks * clock.tickMs);
     this.#nemesis.stop();
+    for (const { nemesis } of this.groups) nemesis.stop();
     this.#isCalm = true;
     runLiveness(this, this.#random.fork("liveness"));
     for (const { clients } of this.groups) {
@@ -187,6 +189,18 @@ export class Simulation implements HostWorld, GroupWorld {
   transmit(group: GroupId, message: Message, life: number): void {
     this.#nemesis.sees(message);
     this.network.send(group, message, life, this.now());
+  }
+
+  /** Puts a snapshot on the network. Returns whether it is on its way. */
+  transmitSnapshot(
+    group: GroupId,
+    message: Message,
+    life: number,
+    { data, delayMs }: SnapshotCargo,
+  ): boolean {
+    this.#nemesis.sees(message);
+    const packet = { group, message, life, sentAt: this.now(), snapshot: data };
+    return this.network.sendSnapshot(packet, delayMs);
   }
 
   /** Whether faults are over. */
@@ -257,6 +271,12 @@ export class Simulation implements HostWorld, GroupWorld {
         break;
       case "repair":
         this.#nemesis.repair(event.epoch, event.repair);
+        break;
+      case "protocolFault":
+        this.groups[event.group - 1]?.nemesis.strike();
+        break;
+      case "protocolStep":
+        this.groups[event.group - 1]?.nemesis.step(event.epoch, event.step);
         break;
       default:
         this.hostOf(event.node).handle(event);

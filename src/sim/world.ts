@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Message } from "../core/message.ts";
+import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { RawNode, RawNodeOptions } from "../core/raw_node.ts";
 import type { Ready, RestoredState } from "../core/ready.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
@@ -13,6 +13,7 @@ import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
+import type { SnapshotCargo } from "./network.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
 import type { SimOptions } from "./options.ts";
 import type { Subject } from "./subject.ts";
@@ -54,6 +55,12 @@ export interface World {
   now(): number;
   schedule(delayMs: number, event: SimEvent): void;
   send(message: Message, sender: MemberView): void;
+  /** Sends a snapshot; returns whether it is on its way. */
+  sendSnapshot(
+    message: InstallSnapshot,
+    sender: MemberView,
+    cargo: SnapshotCargo,
+  ): boolean;
   /** Whether faults are over and everything is quick. */
   isCalm(): boolean;
   /** A number that no read and no proposal had before. */
