@@ -4,6 +4,7 @@
  * @module
  */
 import { assertInvariant } from "./invariant.ts";
+import { isSettled } from "./quiesce.ts";
 import { payloadBytes, type Raft } from "./raft.ts";
 import { allMembers } from "./tracker.ts";
 
@@ -16,6 +17,7 @@ export function checkRaft(raft: Raft): void {
   raft.log.check();
   checkRole(raft);
   checkTail(raft);
+  checkTime(raft);
   checkTracker(raft);
   if (raft.role === "leader") checkLeader(raft);
 }
@@ -38,11 +40,46 @@ function checkRole(raft: Raft): void {
     raft.log.lastId.term <= raft.term,
     `the log ends in term ${raft.log.lastId.term} above ${raft.term}`,
   );
+  const { preference, readOnly, lease, transferTarget } = raft;
   assertInvariant(
     role === "leader" ||
-      (raft.transferTarget === null && raft.readOnly.count === 0 &&
-        raft.uncommittedBytes === 0),
+      (transferTarget === null && readOnly.count === 0 &&
+        raft.uncommittedBytes === 0 && !lease.isForfeited &&
+        !preference.isSought && preference.target === null),
     `a ${role} keeps state of a leader`,
+  );
+}
+
+/** Leases, suspicions and sleep. */
+function checkTime(raft: Raft): void {
+  const { config, lease, log, rest, role, suspicion } = raft;
+  assertInvariant(
+    lease.deafTicks >= 0 && lease.deafTicks <= config.electionTicks &&
+      (lease.deafTicks === 0 || config.leaseMs > 0),
+    `deaf for ${lease.deafTicks} ticks`,
+  );
+  assertInvariant(
+    lease.deafTicks === 0 || role !== "preCandidate",
+    "a preCandidate promised to hear no candidate",
+  );
+  assertInvariant(
+    suspicion.of === null ||
+      (role === "follower" && suspicion.of === raft.leader),
+    `a ${role} that follows ${raft.leader} suspects ${suspicion.of}`,
+  );
+  assertInvariant(
+    suspicion.held === null || role === "follower",
+    `a ${role} holds a pre-vote back`,
+  );
+  assertInvariant(
+    !rest.isAsleep || raft.leader !== null &&
+        log.commitIndex === log.lastIndex && config.checkQuorum,
+    `asleep as ${role} under ${raft.leader}, last ${log.lastIndex}, commit ${log.commitIndex}`,
+  );
+  assertInvariant(
+    !rest.isAsleep || role === "follower" ||
+      (role === "leader" && isSettled(raft)),
+    `asleep as ${role} with work to do`,
   );
 }
 

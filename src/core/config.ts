@@ -85,7 +85,11 @@ export interface CoreConfig {
   readonly adaptiveFlow: boolean;
   /** Whether a follower acts on the news that its leader's process is gone. */
   readonly fastFailover: boolean;
-  /** Ticks of idleness after which a group goes to sleep; 0: never. */
+  /**
+   * Ticks of idleness after which a leader puts its group to sleep, at least
+   * `electionTicks`, so that a quorum was heard of in between; 0: never. Needs
+   * `checkQuorum`.
+   */
   readonly quiesceTicks: number;
   /** Ticks a write of a leader may take before it steps aside; 0: any (H20). */
   readonly stallTicks: number;
@@ -158,6 +162,11 @@ export function resolveConfig(overrides: Partial<CoreConfig>): CoreConfig {
   if (config.maxInflightBytes < config.maxAppendBytes) {
     throw new RangeError(
       `Cannot configure the core: maxInflightBytes is ${config.maxInflightBytes}, wanted at least maxAppendBytes ${config.maxAppendBytes}`,
+    );
+  }
+  if (config.quiesceTicks > 0 && config.quiesceTicks < config.electionTicks) {
+    throw new RangeError(
+      `Cannot configure the core: quiesceTicks is ${config.quiesceTicks}, wanted 0 or at least electionTicks ${config.electionTicks}`,
     );
   }
   return config;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { BatchSize } from "./batch_size.ts";
+import type { CoreConfig } from "./config.ts";
 import { Inflights } from "./inflights.ts";
 import { assertInvariant } from "./invariant.ts";
 import type { LogIndex } from "./types.ts";
@@ -10,12 +12,11 @@ import type { LogIndex } from "./types.ts";
 /** See {@linkcode Progress.state}. */
 export type ProgressState = "probe" | "replicate" | "snapshot";
 
-/** Limits of the window, and whether the follower is a learner. */
+/** Where a follower starts, what limits it, and whether the follower is a learner. */
 export interface ProgressOptions {
   readonly matchIndex: LogIndex;
   readonly nextIndex: LogIndex;
-  readonly maxInflightCount: number;
-  readonly maxInflightBytes: number;
+  readonly config: CoreConfig;
   readonly learner: boolean;
 }
 
@@ -49,6 +50,13 @@ export class Progress {
   flowPaused = false;
   /** Appends on their way. */
   readonly inflights: Inflights;
+  /** How large they may be. */
+  readonly batch: BatchSize;
+  /**
+   * Whether the member says that it lacks what it acknowledged (H80): it
+   * counts in no commit until it acknowledges something again.
+   */
+  lostLog = false;
   /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
   sentCommit: LogIndex = 0;
   /** Learners do not count in quorums. */
@@ -68,9 +76,15 @@ export class Progress {
     this.nextIndex = options.nextIndex;
     this.learner = options.learner;
     this.inflights = new Inflights(
-      options.maxInflightCount,
-      options.maxInflightBytes,
+      options.config.maxInflightCount,
+      options.config.maxInflightBytes,
     );
+    this.batch = new BatchSize(options.config);
+  }
+
+  /** What the member counts for in a commit. */
+  get countedIndex(): LogIndex {
+    return this.lostLog ? 0 : this.matchIndex;
   }
 
   /** Whether no append may be sent now. */
@@ -165,6 +179,7 @@ export class Progress {
     this.pendingSnapshotIndex = 0;
     this.state = state;
     this.inflights.reset();
+    this.batch.forget();
     this.loadId = 0;
   }
 }

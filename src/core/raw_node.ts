@@ -290,13 +290,13 @@ export class RawNode {
   }
 
   /**
-   * A follower forgets who leads, and so hears candidates again, unless it
-   * promised a lease.
+   * A follower forgets who leads, and so hears candidates again. With leases
+   * it does not: it may have promised not to.
    */
   forgetLeader(): void {
     const raft = this.#raft;
     this.wake();
-    if (raft.role !== "follower") return;
+    if (raft.role !== "follower" || raft.config.leaseMs > 0) return;
     raft.leader = null;
     raft.suspicion.clear();
   }

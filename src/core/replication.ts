@@ -8,7 +8,7 @@ import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import { confirmReads, releaseHeldReads } from "./reads.ts";
 import type { Load } from "./ready.ts";
-import { type Entry, entryBytes, type NodeId } from "./types.ts";
+import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
 
 /** Sends to everybody what they lack, or at least the commit index. */
 export function broadcastAppend(raft: Raft): void {
@@ -38,7 +38,7 @@ export function maybeSendAppend(
   const full = progress.state === "replicate" && progress.inflights.full;
   const slice = full
     ? { entries: [], bytes: 0 }
-    : log.entriesFrom(progress.nextIndex, raft.config.maxAppendBytes);
+    : log.entriesFrom(progress.nextIndex, progress.batch.bytes);
   if (slice === "compacted") return maybeSendSnapshot(raft, to, progress);
   if (slice === "evicted") {
     requestLoad(raft, to, progress);
@@ -69,6 +69,8 @@ function sendAppend(
     entries,
   });
   progress.sentEntries(entries.length, bytes);
+  const last = prevLogIndex + entries.length;
+  if (entries.length > 0 && last < log.lastIndex) progress.batch.cut(last);
   progress.sentCommit = log.commitIndex;
 }
 
@@ -81,7 +83,7 @@ function requestLoad(raft: Raft, to: NodeId, progress: Progress): void {
     purpose: to,
     from: progress.nextIndex,
     through: raft.log.tail.firstIndex - 1,
-    maxBytes: raft.config.maxAppendBytes,
+    maxBytes: progress.batch.bytes,
   });
 }
 
@@ -154,7 +156,9 @@ function maybeSendSnapshot(
 export function reportUnreachable(raft: Raft, peer: NodeId): void {
   const progress = raft.tracker.progress.get(peer);
   if (raft.role !== "leader" || progress === undefined) return;
-  if (progress.state === "replicate") progress.becomeProbe();
+  if (progress.state !== "replicate") return;
+  progress.batch.shrink();
+  progress.becomeProbe();
 }
 
 /** See `RawNode.reportSnapshot`. */
@@ -219,13 +223,27 @@ function handleRejection(
   message: AppendEntriesResponse,
 ): void {
   const { index, hintIndex, hintTerm, from } = message;
+  if (deniesMatch(progress, index)) {
+    // Its log was lost, or the answer is an old one. Sending the same again
+    // at once could go on for ever.
+    progress.lostLog = true;
+    progress.flowPaused = true;
+    return;
+  }
   // Skips all our entries of terms the follower cannot hold (C04).
   const probe = hintTerm > 0
     ? raft.log.runs.findConflictByTerm(hintIndex, hintTerm).index
     : hintIndex;
   if (!progress.maybeDecrement(index, probe)) return;
+  progress.batch.shrink();
   if (progress.state === "replicate") progress.becomeProbe();
   maybeSendAppend(raft, from, "always");
+}
+
+/** Whether a member refuses the very entry that it acknowledged last. */
+function deniesMatch(progress: Progress, rejected: LogIndex): boolean {
+  return progress.state === "probe" && rejected > 0 &&
+    rejected === progress.matchIndex && progress.nextIndex === rejected + 1;
 }
 
 function handleAcknowledgement(
@@ -238,6 +256,8 @@ function handleAcknowledgement(
   if (index > raft.log.lastIndex) return;
   const probed = progress.state === "probe" && progress.matchIndex === index;
   if (!progress.maybeUpdate(index) && !probed) return;
+  progress.lostLog = false;
+  progress.batch.acknowledged(index);
   if (progress.state === "probe") progress.becomeReplicate();
   else if (progress.state === "replicate") {
     progress.inflights.freeThrough(index);

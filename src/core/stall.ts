@@ -62,7 +62,7 @@ function hasHeirs(raft: Raft): boolean {
 }
 
 /** The live voter that holds most of the log. */
-function findHeir(raft: Raft): NodeId | null {
+export function findHeir(raft: Raft): NodeId | null {
   const { members, progress } = raft.tracker;
   let best: NodeId | null = null;
   let most = -1;

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { leaseUntil } from "./lease.ts";
 import type { ProgressState } from "./progress.ts";
 import type { Raft } from "./raft.ts";
+import { isStalled } from "./stall.ts";
 import type { ConfState, LogIndex, NodeId, Role, Term } from "./types.ts";
 
 /** A leader's view of one member. */
@@ -21,12 +23,18 @@ export interface ProgressStatus {
   readonly pendingSnapshotIndex: LogIndex;
   /** Appends sent and not acknowledged. */
   readonly inflightCount: number;
+  /** Bytes of entries one append may hold at present. */
+  readonly batchBytes: number;
   /** Whether it was heard of since the last check of the quorum. */
   readonly recentActive: boolean;
   /** Whether nothing may be sent to it now. */
   readonly paused: boolean;
   /** Whether it listens without a vote. */
   readonly learner: boolean;
+  /** Whether it lacks what it acknowledged; it must be replaced (H80). */
+  readonly lostLog: boolean;
+  /** How much it is preferred as leader, as far as it told. */
+  readonly priority: number;
 }
 
 /** A member at one instant. */
@@ -57,6 +65,15 @@ export interface CoreStatus {
   readonly appliedIndex: LogIndex;
   /** Payload bytes this leader appended that are not committed. */
   readonly uncommittedBytes: number;
+  /**
+   * Until when this leader may answer reads by itself, in milliseconds of the
+   * clock given to `tick`; `-Infinity` without a lease.
+   */
+  readonly leaseUntil: number;
+  /** Whether it sleeps: its ticks are not needed. */
+  readonly quiesced: boolean;
+  /** Whether its disk hangs, so that it must not lead (H20). */
+  readonly stalled: boolean;
   /** The configuration in force. */
   readonly conf: ConfState;
   /** Empty unless leader; ascending by id. */
@@ -80,6 +97,9 @@ export function statusOf(raft: Raft): CoreStatus {
     commitIndex: log.commitIndex,
     appliedIndex: log.appliedIndex,
     uncommittedBytes: raft.uncommittedBytes,
+    leaseUntil: leaseUntil(raft),
+    quiesced: raft.rest.isAsleep,
+    stalled: isStalled(raft),
     conf: raft.tracker.conf,
     progress: raft.role === "leader" ? progressOf(raft) : [],
   };
@@ -97,9 +117,12 @@ function progressOf(raft: Raft): ProgressStatus[] {
       nextIndex: progress.nextIndex,
       pendingSnapshotIndex: progress.pendingSnapshotIndex,
       inflightCount: progress.inflights.count,
+      batchBytes: progress.batch.bytes,
       recentActive: progress.recentActive,
       paused: progress.paused,
       learner: progress.learner,
+      lostLog: progress.lostLog,
+      priority: progress.priority,
     });
   }
   return all;

@@ -9,7 +9,9 @@ import { notePriorityFailure, noteSilence, tickPriority } from "./priority.ts";
 import { maybeQuiesce, ping } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import { beginRound } from "./reads.ts";
+import { reportUnreachable } from "./replication.ts";
 import { tickStall } from "./stall.ts";
+import type { NodeId } from "./types.ts";
 
 /**
  * One tick passes.
@@ -75,7 +77,13 @@ function checkQuorum(raft: Raft): void {
   }
   for (const [id, progress] of raft.tracker.progress) {
     if (id === raft.id) continue;
-    if (!progress.recentActive) noteSilence(raft, id);
+    if (!progress.recentActive) handleSilence(raft, id);
     progress.recentActive = false;
   }
+}
+
+/** A member was silent for a whole period: what is sent to it may be lost. */
+function handleSilence(raft: Raft, id: NodeId): void {
+  noteSilence(raft, id);
+  if (raft.config.adaptiveFlow) reportUnreachable(raft, id);
 }

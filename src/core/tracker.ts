@@ -40,7 +40,7 @@ export class Tracker {
   readonly votes: Map<NodeId, boolean> = new Map();
   readonly #config: CoreConfig;
   readonly #matchOf = (id: NodeId): LogIndex | undefined =>
-    this.progress.get(id)?.matchIndex;
+    this.progress.get(id)?.countedIndex;
 
   constructor(conf: ConfState, config: CoreConfig, nextIndex: LogIndex) {
     this.#config = config;
@@ -123,12 +123,10 @@ export class Tracker {
     matchIndex: LogIndex,
     nextIndex: LogIndex,
   ): Progress {
-    const { maxInflightCount, maxInflightBytes } = this.#config;
     return new Progress({
       matchIndex,
       nextIndex: Math.max(nextIndex, matchIndex + 1),
-      maxInflightCount,
-      maxInflightBytes,
+      config: this.#config,
       learner: !isVoter(this.conf, id),
     });
   }

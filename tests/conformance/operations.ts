@@ -96,7 +96,8 @@ function askCore(
     case "forget-leader":
       return node.forgetLeader();
     case "transfer-leader":
-      return node.transferLeadership(operation.to);
+      node.transferLeadership(operation.to);
+      return;
     case "report-unreachable":
       return node.reportUnreachable(operation.peer);
     case "report-snapshot":

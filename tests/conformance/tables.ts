@@ -11,6 +11,7 @@ import {
   InvariantError,
   type TermRun,
 } from "../../src/core/mod.ts";
+import { DEFAULT_CONFIG } from "../../src/core/config.ts";
 import { Progress } from "../../src/core/progress.ts";
 import { Raft } from "../../src/core/raft.ts";
 import { RaftLog } from "../../src/core/raft_log.ts";
@@ -211,8 +212,7 @@ function progressOf(input: ProgressInput): Progress {
   const one = new Progress({
     matchIndex: match,
     nextIndex: next,
-    maxInflightCount: 256,
-    maxInflightBytes: 1 << 20,
+    config: DEFAULT_CONFIG,
     learner: false,
   });
   one.state = state;
