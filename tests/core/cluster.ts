@@ -28,6 +28,8 @@ export interface Disk {
 /** Options of a {@linkcode Cluster}. */
 export interface ClusterOptions {
   readonly config?: Partial<CoreConfig>;
+  /** What deviates from that at single members. */
+  readonly configs?: Readonly<Record<number, Partial<CoreConfig>>>;
   /** Entries every member starts with. */
   readonly logs?: Readonly<Record<number, readonly Entry[]>>;
   readonly terms?: Readonly<Record<number, number>>;
@@ -58,7 +60,7 @@ export class Member {
   ) {
     this.id = id;
     this.voters = voters;
-    this.config = options.config ?? {};
+    this.config = { ...options.config, ...options.configs?.[id] };
     this.tailEntries = options.tailEntries ?? Infinity;
     this.disk = disk;
     this.node = this.#start();
