@@ -6,7 +6,6 @@
  */
 import type { InstallSnapshot } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
-import { allMembers } from "../core/tracker.ts";
 import type { GroupId, NodeId, SnapshotMeta } from "../core/types.ts";
 import { isRaftError, RaftError } from "../errors.ts";
 import type { Storage } from "../storage.ts";
@@ -197,7 +196,7 @@ export class SnapshotReceiver {
   }
 
   #objection(incoming: Incoming): RaftError | null {
-    const { core, node } = this.#options;
+    const { core } = this.#options;
     const { snapshot, term } = incoming.message;
     if (term < core.term) {
       return refused(incoming, `its term ${term} is below ${core.term}`);
@@ -207,9 +206,6 @@ export class SnapshotReceiver {
     }
     if (core.termAt(snapshot.index) === snapshot.term) {
       return refused(incoming, "the log holds its last entry");
-    }
-    if (!allMembers(snapshot.conf).includes(node)) {
-      return refused(incoming, `member ${node} is not in it`);
     }
     return null;
   }
