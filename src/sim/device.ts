@@ -21,7 +21,7 @@ interface Batch {
   /** When it is done, in virtual milliseconds. */
   doneAt: number;
   /** Whether the device will say that it failed. */
-  readonly fails: boolean;
+  fails: boolean;
 }
 
 /** What a crash did to the writes that were not flushed. */
@@ -126,11 +126,15 @@ export class SimDevice {
     this.#isHung = false;
     this.willFail = false;
     this.slowness = 1;
-    for (const batch of this.#batches) batch.doneAt = now;
+    for (const batch of this.#batches) {
+      batch.doneAt = now;
+      batch.fails = false;
+    }
   }
 
   /**
-   * Loses what was not flushed, save perhaps some whole writes, in order.
+   * The machine crashes; its disks have to be reverted after this. Loses what
+   * was not flushed, save perhaps some whole writes, in order.
    * Writes that nobody waited for may be lost though they were done.
    */
   crash(): CrashLoss {
@@ -141,9 +145,6 @@ export class SimDevice {
     const keep = this.#random.chance(this.#options.keepPrefixPermille)
       ? this.#random.between(0, parts.length)
       : 0;
-    for (const { parts } of this.#batches) {
-      for (const { disk } of parts) disk.pendingCount--;
-    }
     const lost = parts.slice(keep);
     this.#unsynced = parts.slice(0, keep);
     this.#sync();

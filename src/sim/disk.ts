@@ -54,6 +54,8 @@ export class SimDisk {
   #torn: DiskWrite | undefined;
   /** Indexes of entries whose bits have rotted (H62). */
   readonly #rotten = new Set<LogIndex>();
+  /** Whether the bits of the snapshot have. */
+  #isSnapshotRotten = false;
   /** What lies below the log; `undefined` before the first snapshot. */
   #snapshot: StoredSnapshot | undefined;
   /** Received whole, not yet part of the log; by index. A crash takes them. */
@@ -82,6 +84,7 @@ export class SimDisk {
   /** An own snapshot is durable; entries through `through` go. */
   compact(snapshot: StoredSnapshot, through: LogIndex): void {
     this.#snapshot = snapshot;
+    this.#isSnapshotRotten = false;
     this.durable.compact(through);
     this.written.compact(through);
     this.#forgetRot(through);
@@ -92,9 +95,14 @@ export class SimDisk {
     return this.#hardState;
   }
 
-  /** Whether a checksum is wrong somewhere in the log. */
+  /** Whether a checksum is wrong somewhere. */
   get isRotten(): boolean {
-    return this.#rotten.size > 0;
+    return this.#rotten.size > 0 || this.#isSnapshotRotten;
+  }
+
+  /** Whether the checksum of the snapshot is wrong. */
+  get isSnapshotRotten(): boolean {
+    return this.#isSnapshotRotten;
   }
 
   /** Takes a Ready's write. */
@@ -120,6 +128,7 @@ export class SimDisk {
     if (hardState !== undefined) this.#hardState = hardState;
     if (snapshot !== undefined) {
       this.#snapshot = snapshot;
+      this.#isSnapshotRotten = false;
       this.durable.resetTo(this.#committed, snapshot.meta.index);
       this.#forgetRot(Infinity);
     }
@@ -128,6 +137,7 @@ export class SimDisk {
 
   /** A crash: what is not durable is gone. */
   revert(): void {
+    this.pendingCount = 0;
     this.#received.clear();
     this.written.copyFrom(this.durable);
   }
@@ -161,9 +171,16 @@ export class SimDisk {
     return undefined;
   }
 
+  /** Lets the snapshot rot, if there is one. Returns whether there is. */
+  rotSnapshot(): boolean {
+    this.#isSnapshotRotten = this.#snapshot !== undefined;
+    return this.#isSnapshotRotten;
+  }
+
   /** The data is there again, from a mirror of the disk. */
   mend(): void {
     this.#rotten.clear();
+    this.#isSnapshotRotten = false;
   }
 
   /**
@@ -176,6 +193,11 @@ export class SimDisk {
     if (torn.length > 0) this.durable.append(torn.map(altered));
     const rotten = [...this.#rotten];
     this.#rotten.clear();
+    if (this.#isSnapshotRotten && this.#snapshot !== undefined) {
+      const { meta, data } = this.#snapshot;
+      this.#snapshot = { meta, data: flipped(data) };
+    }
+    this.#isSnapshotRotten = false;
     if (rotten.length > 0) {
       const first = Math.min(...rotten);
       const rest: Entry[] = [];
@@ -239,7 +261,11 @@ export class SimDisk {
 /** An entry with a bit flipped. */
 function altered(entry: Entry): Entry {
   if (entry.type !== "command") return entry;
-  const data = entry.data.length > 0 ? entry.data.slice() : new Uint8Array(1);
-  data[data.length - 1] = (data[data.length - 1] ?? 0) ^ 1;
-  return { ...entry, data };
+  return { ...entry, data: flipped(entry.data) };
+}
+
+function flipped(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.length > 0 ? bytes.slice() : new Uint8Array(1);
+  copy[copy.length - 1] = (copy[copy.length - 1] ?? 0) ^ 1;
+  return copy;
 }

@@ -196,6 +196,7 @@ function drawHost(random: SimRandom): HostOptions {
     joinWrites: random.chance(500),
     restoreTailBytes: random.pick([0, 300, 4_000]),
     durableMachine: random.chance(250),
+    ticksSleepers: random.chance(300),
     asyncWrites: !random.chance(150),
   };
 }

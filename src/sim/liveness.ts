@@ -80,9 +80,9 @@ function restore(world: LivenessWorld, host: SimHost): void {
     return;
   }
   for (const { disk } of host.members) disk.mend();
-  host.start();
   host.resume();
   host.hurry();
+  host.start();
 }
 
 /**

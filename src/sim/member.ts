@@ -134,6 +134,10 @@ export class SimMember implements MemberView {
   tick(mono: number): void {
     const { core } = this;
     if (core === undefined) return;
+    if (core.quiesced) {
+      this.#world.marks.hit("tickWhileAsleep");
+      if (!this.#world.options.host.ticksSleepers) return;
+    }
     core.tick(mono);
     this.#afterStep(core);
     this.#world.bounds.check(this, core);
@@ -168,7 +172,10 @@ export class SimMember implements MemberView {
     const { core } = this;
     if (core === undefined) return;
     core.reportUnreachable(peer);
-    if (refused && core.leader === peer) this.#world.marks.hit("leaderRefused");
+    if (refused) {
+      if (core.leader === peer) this.#world.marks.hit("leaderRefused");
+      core.suspectLeader(peer);
+    }
     this.#afterStep(core);
   }
 

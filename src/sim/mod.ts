@@ -27,6 +27,7 @@ export { drawOptions } from "./draw_options.ts";
 export type * from "./options.ts";
 export { overridden, type SimOverrides } from "./overrides.ts";
 export { SimRandom } from "./prng.ts";
+export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
 export {
   type SimFailure,
   type SimResult,
@@ -41,6 +42,13 @@ export type {
   Subject,
 } from "./subject.ts";
 export type { MemberState, TraceLine } from "./simulation.ts";
+export {
+  recordTrace,
+  type Replay,
+  replayTrace,
+  TRACE_VERSION,
+  type TraceDifference,
+} from "./trace.ts";
 export type { CheckName, FailureKind } from "./violation.ts";
 export { Violation } from "./violation.ts";
 export type { SimHooks } from "./world.ts";

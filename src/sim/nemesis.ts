@@ -304,16 +304,20 @@ export class Nemesis {
   }
 
   /**
-   * Lets an entry rot, if the members that would be left without it can do
+   * Lets an entry or a snapshot rot, if the members that would be left without it can do
    * without: no quorum of anything may be lost (H62).
    */
   #rot(host: SimHost): void {
     const { rotIsFinal } = this.#world.options.faults;
     if (host.isRotten || !this.#canLose(host)) return;
     const { disk } = this.#random.pick(host.members);
-    const from = this.#random.between(1, disk.durable.lastIndex);
-    if (disk.rot(from) === undefined) return;
-    this.#world.marks.hit("rotted");
+    const { firstIndex, lastIndex } = disk.durable;
+    const isInLog = this.#random.chance(700);
+    const hasRotted = isInLog
+      ? disk.rot(this.#random.between(firstIndex, lastIndex)) !== undefined
+      : disk.rotSnapshot();
+    if (!hasRotted) return;
+    this.#world.marks.hit(isInLog ? "rotted" : "snapshotRotted");
     if (rotIsFinal) host.isDoomed = true;
     else this.#later({ type: "mend", node: host.id });
   }

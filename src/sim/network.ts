@@ -38,8 +38,11 @@ export interface Link {
   readonly to: NodeId;
 }
 
-/** What becomes of a packet that has come to the end of its link. */
-export type Arrival = "delivered" | "cut" | number;
+/**
+ * What becomes of a packet that has come to the end of its link; a number: it
+ * has to wait so many milliseconds more.
+ */
+export type Arrival = "delivered" | "cut" | "void" | number;
 
 /** What a network is made of. */
 export interface NetworkParts {
@@ -64,6 +67,8 @@ export class SimNetwork {
   readonly #marks: MarkCounter;
   readonly #deliver: (delayMs: number, packet: Packet) => void;
   #options: NetworkOptions;
+  /** Whether what was sent twice no longer arrives a second time. */
+  #isCalm = false;
   #sequence = 0;
   /** How many partitions cut each link; 0 for none. */
   readonly #cuts: number[];
@@ -139,6 +144,7 @@ export class SimNetwork {
    */
   arrive(packet: Packet, now: number): Arrival {
     const { from, to } = packet.message;
+    if (this.#isCalm && packet.copy) return "void";
     const link = from * MAX_ID + to;
     if ((this.#cuts[link] ?? 0) > 0) {
       this.#marks.hit("packetCut");
@@ -169,8 +175,12 @@ export class SimNetwork {
     this.#cloggedUntil[at] = Math.max(this.#cloggedUntil[at] ?? 0, untilMs);
   }
 
-  /** Makes every link whole and, from now on, the network a kind one. */
+  /**
+   * Makes every link whole and, from now on, the network a kind one: nor do
+   * old copies arrive any more, which could make a dead leader seem alive.
+   */
   calm(options: NetworkOptions): void {
+    this.#isCalm = true;
     this.#options = options;
     this.burstPermille = 0;
     this.#cuts.fill(0);

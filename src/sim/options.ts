@@ -110,6 +110,8 @@ export interface HostOptions {
   readonly restoreTailBytes: number;
   /** Whether the machine keeps its state over a crash (H57). */
   readonly durableMachine: boolean;
+  /** Whether members that sleep are ticked all the same. */
+  readonly ticksSleepers: boolean;
 }
 
 /** How clocks run. */

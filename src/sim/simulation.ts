@@ -75,6 +75,12 @@ const UNREACHABLE_PERMILLE = 100;
 /** Share of packets to a dead process that are refused, and not just lost. */
 const REFUSED_PERMILLE = 300;
 
+/** Share of crashes that nobody can tell from a cut network. */
+const POWER_LOSS_PERMILLE = 300;
+
+/** Longest time from a crash to the refusal of a new connection. */
+const MAX_REDIAL_MS = 100;
+
 /** Hosts, groups and their world. */
 export class Simulation implements HostWorld, GroupWorld {
   readonly options: SimOptions;
@@ -224,6 +230,7 @@ export class Simulation implements HostWorld, GroupWorld {
     for (const { group } of host.members) {
       this.groups[group - 1]?.clients.memberCrashed(host.id);
     }
+    this.#mayNoticeCrash(host);
   }
 
   /** A process stops because its disk failed; somebody restarts it (H44). */
@@ -302,6 +309,7 @@ export class Simulation implements HostWorld, GroupWorld {
     const sender = this.groups[group - 1]?.memberOf(from);
     const receiver = this.groups[group - 1]?.memberOf(to);
     if (sender === undefined || receiver === undefined) return;
+    if (arrival === "void") return;
     if (arrival === "cut") return this.#mayReportLoss(from, to, false);
     if (receiver.core === undefined) {
       return this.#mayReportLoss(from, to, !receiver.host.isUp);
@@ -325,6 +333,21 @@ export class Simulation implements HostWorld, GroupWorld {
         refused,
       } satisfies HostEvent,
     );
+  }
+
+  /** Connections that break tell of a dead process, not of a dead machine. */
+  #mayNoticeCrash(crashed: SimHost): void {
+    if (this.#random.chance(POWER_LOSS_PERMILLE)) return;
+    for (const { id: node, life } of this.hosts) {
+      if (node === crashed.id || this.#random.chance(500)) continue;
+      this.schedule(this.#random.below(MAX_REDIAL_MS), {
+        type: "unreachable",
+        node,
+        life,
+        peer: crashed.id,
+        refused: true,
+      });
+    }
   }
 
   /** Members whose state an event may have changed, in a fixed order. */

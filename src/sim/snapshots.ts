@@ -110,8 +110,11 @@ export class Snapshots {
 
   /** Sends the newest one, whichever the message speaks of. */
   send(message: InstallSnapshot): void {
-    const { snapshot } = this.#member.disk;
-    if (snapshot === undefined) return this.#report(message.to, 0, false);
+    const { snapshot, isSnapshotRotten } = this.#member.disk;
+    if (isSnapshotRotten) this.#world.marks.hit("snapshotRotFound");
+    if (snapshot === undefined || isSnapshotRotten) {
+      return this.#report(message.to, 0, false);
+    }
     const delay = this.#random.below(this.#options.sendMs + 1);
     const sent = { ...message, snapshot: snapshot.meta };
     const arrives = this.#world.sendSnapshot(sent, this.#member, {

@@ -7,19 +7,22 @@ import { drawOptions, type SimOverrides } from "../../src/sim/mod.ts";
 
 /** Shown for `--help` and after a mistake. */
 export const USAGE: string =
-  `deno task sim --seed N | --seeds A..B | --replay FILE
+  `deno task sim --seed N | --seeds A..B | --list FILE | --replay FILE
 
   --seed N       run one seed and print the options it drew
   --seeds A..B   run many and print a summary
-  --replay FILE  run the seeds in FILE, one a line; # begins a comment
+  --list FILE    run the seeds in FILE, one a line; # begins a comment
+  --replay FILE  run a recorded trace again and compare event by event
   --ticks N      length of the phase with faults (default: the seed's)
   --options JSON replaces options that the seed draws, as shown for --seed
   --workers N    processes for many seeds (default 2)
   --bug NAME     break something on purpose; --bug list shows what
-  --trace FILE   with --seed: write every event as a line of JSON
+  --shrink       look for a shorter run that fails like the first failure
+  --trace FILE   with --seed: write the run as lines of JSON
 
 Exit codes: 0 all checks hold, 1 safety, 2 liveness, 3 something threw,
-4 a campaign of 200 seeds or more never reached some mark, 64 wrong use.`;
+4 a campaign of 200 seeds or more never reached some mark, 5 a replay left
+its record, 64 wrong use.`;
 
 /** What the command line asks for. */
 export interface SimArguments {
@@ -29,6 +32,8 @@ export interface SimArguments {
   readonly workers: number;
   readonly bug: string | undefined;
   readonly trace: string | undefined;
+  /** Whether to look for a shorter run that fails. */
+  readonly shrink: boolean;
   /** Set by the campaign in its worker processes: of how many, which one. */
   readonly share: { readonly of: number; readonly number: number } | undefined;
 }
@@ -38,12 +43,14 @@ export type SeedChoice =
   | { readonly type: "one"; readonly seed: number }
   | { readonly type: "range"; readonly from: number; readonly through: number }
   | { readonly type: "file"; readonly path: string }
+  | { readonly type: "trace"; readonly path: string }
   | { readonly type: "help" }
   | { readonly type: "bugs" };
 
 const VALUED = new Set([
   "seed",
   "seeds",
+  "list",
   "replay",
   "ticks",
   "options",
@@ -63,6 +70,10 @@ export function parseArguments(words: readonly string[]): SimArguments {
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
     if (word === "--help" || word === "-h") return helpArguments();
+    if (word === "--shrink") {
+      values.set("shrink", "");
+      continue;
+    }
     const [name = "", inline] = word.replace(/^--/, "").split("=", 2);
     if (!word.startsWith("--") || !VALUED.has(name)) {
       throw new TypeError(`Cannot read "${word}": there is no such option`);
@@ -80,6 +91,7 @@ export function parseArguments(words: readonly string[]): SimArguments {
     workers: parseCount("workers", values.get("workers") ?? "2"),
     bug,
     trace: values.get("trace"),
+    shrink: values.has("shrink"),
     share: parseShare(values.get("share")),
   };
 }
@@ -91,6 +103,7 @@ function helpArguments(): SimArguments {
     workers: 1,
     bug: undefined,
     trace: undefined,
+    shrink: false,
     share: undefined,
   };
 }
@@ -98,15 +111,17 @@ function helpArguments(): SimArguments {
 function chooseSeeds(values: ReadonlyMap<string, string>): SeedChoice {
   const seed = values.get("seed");
   const seeds = values.get("seeds");
-  const path = values.get("replay");
-  const given = [seed, seeds, path].filter((value) => value !== undefined);
+  const list = values.get("list");
+  const trace = values.get("replay");
+  const given = [seed, seeds, list, trace].filter((one) => one !== undefined);
   if (given.length !== 1) {
     throw new TypeError(
-      `Cannot choose seeds: ${given.length} of --seed, --seeds and --replay are given, wanted one`,
+      `Cannot choose seeds: ${given.length} of --seed, --seeds, --list and --replay are given, wanted one`,
     );
   }
   if (seed !== undefined) return { type: "one", seed: parseSeed(seed) };
-  if (path !== undefined) return { type: "file", path };
+  if (list !== undefined) return { type: "file", path: list };
+  if (trace !== undefined) return { type: "trace", path: trace };
   const [from = "", through = "", ...more] = (seeds ?? "").split("..");
   if (more.length > 0) {
     throw new TypeError(`Cannot read --seeds "${seeds}": wanted A..B`);

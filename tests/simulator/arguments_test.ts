@@ -15,10 +15,16 @@ describe("parseArguments()", () => {
       from: 1,
       through: 20,
     });
-    assertEquals(parseArguments(["--replay", "x.txt"]).seeds, {
+    assertEquals(parseArguments(["--list", "x.txt"]).seeds, {
       type: "file",
       path: "x.txt",
     });
+    assertEquals(parseArguments(["--replay", "x.jsonl"]).seeds, {
+      type: "trace",
+      path: "x.jsonl",
+    });
+    assertEquals(parseArguments(["--seed", "1"]).shrink, false);
+    assertEquals(parseArguments(["--shrink", "--seed", "1"]).shrink, true);
     assertEquals(parseArguments(["--help"]).seeds.type, "help");
     assertEquals(parseArguments(["--bug", "list"]).seeds.type, "bugs");
   });

@@ -1,6 +1,7 @@
 import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { EMPTY_CONF, type Entry, type Ready } from "../../src/core/mod.ts";
+import { CommittedLog } from "../../src/sim/committed_log.ts";
 import { type CrashLoss, SimDevice } from "../../src/sim/device.ts";
 import { SimDisk } from "../../src/sim/disk.ts";
 import { type DiskOptions, SimRandom } from "../../src/sim/mod.ts";
@@ -17,9 +18,14 @@ const OPTIONS: DiskOptions = {
   devicePerGroup: false,
 };
 
+function newDisk(): SimDisk {
+  const committed = new CommittedLog(EMPTY_CONF);
+  return new SimDisk({ committed, omittedDigest: () => 0 });
+}
+
 /** A disk on a device of its own. */
 class Setup {
-  readonly disk = new SimDisk();
+  readonly disk = newDisk();
   readonly device: SimDevice;
 
   constructor(options: Partial<DiskOptions> = {}, seed = 1) {
@@ -173,7 +179,7 @@ describe("SimDevice", () => {
         { keepPrefixPermille: 1_000, reorderGroups: true },
         seed,
       );
-      const other = new SimDisk();
+      const other = newDisk();
       device.add(disk, ready(1, { entries: [entry(1, 1)] }));
       device.add(other, ready(1, { entries: [entry(1, 1)] }));
       assertEquals(device.flush(0), 10);
@@ -191,7 +197,7 @@ describe("SimDisk", () => {
     setup.write(1, { entries: log }, 0);
     setup.complete(10);
     const conf = { ...EMPTY_CONF, voters: [1] };
-    const restored = setup.disk.restore(conf, 0, 70);
+    const restored = setup.disk.restore(conf, 0, undefined, 70);
     assertEquals(restored.lastIndex, 5);
     assertEquals(restored.termRuns, [
       { term: 1, firstIndex: 1 },
@@ -199,21 +205,21 @@ describe("SimDisk", () => {
       { term: 5, firstIndex: 4 },
     ]);
     assertEquals(restored.tail, log.slice(3));
-    assertEquals(setup.disk.restore(conf, 0, 0).tail, []);
+    assertEquals(setup.disk.restore(conf, 0, undefined, 0).tail, []);
   });
 
   it("loads at least one entry, then what fits", () => {
     const log = [1, 1, 1, 1].map((term, i) => entry(i + 1, term));
     const load = { id: 1, purpose: 2, from: 2, through: 4, maxBytes: 64 };
-    const disk = new SimDisk();
+    const disk = newDisk();
     disk.write(ready(1, { entries: log }));
     assertEquals(disk.load(load), log.slice(1, 3));
     assertEquals(disk.load({ ...load, maxBytes: 0 }), [log[1]]);
   });
 
   it("tells logs with equal ends and different middles apart", () => {
-    const one = new SimDisk();
-    const two = new SimDisk();
+    const one = newDisk();
+    const two = newDisk();
     one.write(ready(1, { entries: [entry(1, 1), entry(2, 3)] }));
     two.write(ready(1, { entries: [entry(1, 2), entry(2, 3)] }));
     assert(one.written.digestAt(2) !== two.written.digestAt(2));
@@ -252,5 +258,16 @@ describe("SimDisk", () => {
     assertEquals(disk.rot(3), 3);
     setup.write(2, { entries: [entry(3, 2)] }, 10);
     assertEquals(disk.isRotten, false);
+  });
+
+  it("a snapshot rots too, until there is another one (H62)", () => {
+    const disk = newDisk();
+    assertEquals(disk.rotSnapshot(), false);
+    const meta = { index: 1, term: 1, conf: EMPTY_CONF };
+    disk.compact({ meta, data: Uint8Array.of(1) }, 0);
+    assertEquals(disk.rotSnapshot(), true);
+    assertEquals([disk.isRotten, disk.isSnapshotRotten], [true, true]);
+    disk.compact({ meta: { ...meta, index: 2 }, data: Uint8Array.of(2) }, 0);
+    assertEquals([disk.isRotten, disk.isSnapshotRotten], [false, false]);
   });
 });

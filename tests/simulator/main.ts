@@ -4,15 +4,17 @@
  *
  * @module
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import {
   drawOptions,
   type FailureKind,
   MARKS,
   overridden,
-  simulate,
-  type TraceLine,
+  recordTrace,
+  replayTrace,
+  shrink,
+  type SimResult,
 } from "../../src/sim/mod.ts";
 import {
   parseArguments,
@@ -36,10 +38,14 @@ const EXIT = {
   liveness: 2,
   crash: 3,
   marks: 4,
+  difference: 5,
   usage: 64,
 } as const satisfies Readonly<
-  Record<FailureKind | "ok" | "marks" | "usage", number>
+  Record<FailureKind | "ok" | "marks" | "difference" | "usage", number>
 >;
+
+/** Failures of a campaign that are told one by one. */
+const MAX_PRINTED_FAILURES = 20;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -63,6 +69,8 @@ async function main(words: readonly string[]): Promise<number> {
       return EXIT.ok;
     case "one":
       return runOne(args.seeds.seed, args);
+    case "trace":
+      return replay(args.seeds.path, args);
     case "range":
     case "file":
       return await runMany(words, args);
@@ -72,33 +80,81 @@ async function main(words: readonly string[]): Promise<number> {
 function runOne(seed: number, args: SimArguments): number {
   const drawn = overridden(drawOptions(seed), args.overrides);
   console.log(`options ${JSON.stringify(drawn, null, 1)}`);
-  const lines: string[] = [];
+  const exit = printResult(runOrRecord(seed, args), args);
+  if (args.shrink) printShrunk(seed, args);
+  return exit;
+}
+
+function runOrRecord(seed: number, args: SimArguments): SimResult {
+  const { trace } = args;
+  if (trace === undefined) return runSeed(seed, args);
+  const { overrides } = args;
   const bug = args.bug === undefined ? undefined : startBug(args.bug);
-  const result = simulate({
-    seed,
-    overrides: args.overrides,
-    hooks: bug?.hooks,
-    onEvent: args.trace === undefined
-      ? undefined
-      : (line) => lines.push(describeLine(line)),
-  });
+  const file = openSync(trace, "w");
+  try {
+    return recordTrace(
+      { seed, overrides, hooks: bug?.hooks },
+      (line) => writeSync(file, `${line}\n`),
+    );
+  } finally {
+    closeSync(file);
+    bug?.stop();
+  }
+}
+
+/** Runs a recorded trace again and says where it leaves the record. */
+function replay(path: string, args: SimArguments): number {
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  const bug = args.bug === undefined ? undefined : startBug(args.bug);
+  const { result, difference } = replayTrace(lines, { hooks: bug?.hooks });
   bug?.stop();
-  if (args.trace !== undefined) writeFileSync(args.trace, lines.join(""));
+  const exit = printResult(result, args);
+  if (difference === undefined) {
+    console.log(`replayed ${lines.length} lines: equal`);
+    return exit;
+  }
+  const { line, recorded, replayed } = difference;
+  console.log(`replayed line ${line} of ${lines.length}: differs`);
+  console.log(`  recorded ${recorded ?? "nothing"}`);
+  console.log(`  replayed ${replayed ?? "nothing"}`);
+  return EXIT.difference;
+}
+
+function printResult(result: SimResult, args: SimArguments): number {
+  const { seed, failure } = result;
   const reached = MARKS.filter((mark) => result.marks[mark] > 0);
   console.log(`reached ${reached.join(" ")}`);
   console.log(
     `seed ${seed}: ${result.steps} events in ${result.elapsedMs} virtual ms, ${result.committedCount} entries committed, ${result.okCount} operations ok, ${result.unknownCount} of unknown outcome`,
   );
   console.log(`hash ${result.hash}`);
-  if (result.failure === undefined) {
+  if (failure === undefined) {
     console.log("verdict ok");
     return EXIT.ok;
   }
-  const { kind, check, message, atMs, step, cause } = result.failure;
+  const { kind, check, message, atMs, step, cause } = failure;
   console.log(`verdict ${kind} ${check ?? ""} at ${atMs} ms, event ${step}`);
   console.log(kind === "crash" ? cause : message);
   console.log(`repeat with: ${commandFor(seed, args)}`);
   return EXIT[kind];
+}
+
+/** Looks for a shorter run that fails in the same way. */
+function printShrunk(seed: number, args: SimArguments): void {
+  const found = shrink({
+    run: (overrides) => runSeed(seed, { ...args, overrides }),
+    overrides: args.overrides,
+    onProgress: ({ options, steps }, runs) =>
+      console.log(
+        `  run ${runs}: still fails with ${options.ticks} ticks, ${options.members} members, ${options.groups} groups, ${steps} events`,
+      ),
+  });
+  if (found === undefined) return;
+  const { overrides, result, runs } = found;
+  console.log(
+    `shrunk in ${runs} runs to ${result.steps} events: ${result.failure?.message}`,
+  );
+  console.log(`repeat with: ${commandFor(seed, { ...args, overrides })}`);
 }
 
 function commandFor(seed: number, { overrides, bug }: SimArguments): string {
@@ -127,11 +183,16 @@ async function runMany(
     return EXIT.ok;
   }
   const reports: SeedReport[] = [];
+  let failed = 0;
   await runInWorkers(words, Math.min(args.workers, seeds.length), (report) => {
     reports.push(report);
-    if (report.failure !== undefined) printFailure(report, args);
+    if (report.failure === undefined) return;
+    if (++failed <= MAX_PRINTED_FAILURES) printFailure(report, args);
   });
-  return printSummary(summarize(reports));
+  const summary = summarize(reports);
+  const [worst] = summary.failures;
+  if (args.shrink && worst !== undefined) printShrunk(worst.seed, args);
+  return printSummary(summary);
 }
 
 function seedsOf(args: SimArguments): number[] {
@@ -156,6 +217,8 @@ function printFailure(report: SeedReport, args: SimArguments): void {
   if (failure === undefined) return;
   console.log(`seed ${seed}: ${failure.kind} ${failure.check ?? ""}`);
   console.log(`  ${failure.message}`);
+  const options = overridden(drawOptions(seed), args.overrides);
+  console.log(`  options ${JSON.stringify(options)}`);
   console.log(`  repeat with: ${commandFor(seed, args)}`);
 }
 
@@ -173,8 +236,4 @@ function printSummary(summary: CampaignSummary): number {
   const first = failures[0]?.failure;
   if (first !== undefined) return EXIT[first.kind];
   return missingMarks.length > 0 ? EXIT.marks : EXIT.ok;
-}
-
-function describeLine({ at, event, states }: TraceLine): string {
-  return `${JSON.stringify({ at, event, states })}\n`;
 }

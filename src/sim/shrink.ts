@@ -1,0 +1,195 @@
+/**
+ * From a run that fails to a shorter one that fails in the same way.
+ *
+ * @module
+ */
+import { DEFAULT_CONFIG } from "../core/config.ts";
+import type { SimOptions } from "./options.ts";
+import { overridden, type SimOverrides } from "./overrides.ts";
+import type { SimFailure, SimResult } from "./simulate.ts";
+
+/** What to shrink, and how long to try. */
+export interface ShrinkOptions {
+  /** Runs the seed with these options replaced. */
+  readonly run: (overrides: SimOverrides) => SimResult;
+  /** What is replaced already in the run that fails. Default: nothing. */
+  readonly overrides?: SimOverrides | undefined;
+  /** Runs to try at most. Default 400. */
+  readonly maxRuns?: number | undefined;
+  /** Called whenever a smaller failing run was found. */
+  readonly onProgress?: ((result: SimResult, runs: number) => void) | undefined;
+}
+
+/** A smaller run that fails. */
+export interface Shrunk {
+  /** What to replace in the seed's options to get it. */
+  readonly overrides: SimOverrides;
+  /** How it ends. */
+  readonly result: SimResult;
+  /** How many runs it took to find. */
+  readonly runs: number;
+}
+
+/** Groups of options, all of whose numbers mean less trouble when they are 0. */
+const TROUBLES = ["network", "disk", "host"] as const;
+
+/** Runs tried unless told otherwise. */
+const DEFAULT_MAX_RUNS = 400;
+
+/**
+ * Drops faults, options, members, groups and ticks, one by one, for as long
+ * as the run fails with the same check. Deterministic.
+ *
+ * @returns `undefined` if the run does not fail.
+ */
+export function shrink(options: ShrinkOptions): Shrunk | undefined {
+  const search = new Search(options);
+  return search.run();
+}
+
+class Search {
+  readonly #options: ShrinkOptions;
+  readonly #maxRuns: number;
+  #overrides: SimOverrides;
+  #best: SimResult;
+  #runs = 1;
+
+  constructor(options: ShrinkOptions) {
+    this.#options = options;
+    this.#maxRuns = options.maxRuns ?? DEFAULT_MAX_RUNS;
+    this.#overrides = options.overrides ?? {};
+    this.#best = options.run(this.#overrides);
+  }
+
+  run(): Shrunk | undefined {
+    if (this.#best.failure === undefined) return undefined;
+    this.#cutTime();
+    let hasShrunk = true;
+    while (hasShrunk && this.#runs < this.#maxRuns) {
+      hasShrunk = false;
+      for (const candidate of candidates(this.#best.options)) {
+        if (this.#runs >= this.#maxRuns) break;
+        if (!isNew(candidate, this.#best.options)) continue;
+        if (!this.#try(candidate)) continue;
+        hasShrunk = true;
+        this.#cutTime();
+      }
+    }
+    return {
+      overrides: this.#overrides,
+      result: this.#best,
+      runs: this.#runs,
+    };
+  }
+
+  /** What happens after the failure is of no interest. */
+  #cutTime(): void {
+    const { failure, options } = this.#best;
+    const { ticks, clock } = options;
+    const failedAt = Math.ceil((failure?.atMs ?? Infinity) / clock.tickMs);
+    if (failedAt < ticks) this.#try({ ticks: failedAt });
+  }
+
+  /** Keeps the change if the run still fails in the same way. */
+  #try(change: SimOverrides): boolean {
+    this.#runs++;
+    const overrides = merged(this.#overrides, change);
+    const result = this.#options.run(overrides);
+    if (!isSame(result.failure, this.#best.failure)) return false;
+    this.#overrides = overrides;
+    this.#best = result;
+    this.#options.onProgress?.(result, this.#runs);
+    return true;
+  }
+}
+
+/** Changes to try, from those that save most to those that only simplify. */
+function* candidates(options: SimOptions): Generator<SimOverrides> {
+  const { members, groups, ticks, clock, faults, clients } = options;
+  for (const groups_ of smaller(groups)) yield { groups: groups_ };
+  for (const members_ of smaller(members)) yield { members: members_ };
+  for (const part of [0.25, 0.5, 0.75]) {
+    yield { ticks: Math.max(1, Math.floor(ticks * part)) };
+  }
+  for (const kinds of shorter(faults.kinds)) yield { faults: { kinds } };
+  for (const shapes of shorter(faults.shapes)) yield { faults: { shapes } };
+  if (options.tail !== "all") yield { tail: "all" };
+  yield { flags: [] };
+  for (const group of TROUBLES) {
+    for (const [name, value] of Object.entries(options[group])) {
+      if (typeof value === "number") yield { [group]: { [name]: 0 } };
+      else if (value === true) yield { [group]: { [name]: false } };
+    }
+  }
+  for (const [name, value] of Object.entries(DEFAULT_CONFIG)) {
+    yield { core: { [name]: value } };
+  }
+  if (clock.jitterMs > 0) yield { clock: { jitterMs: 0 } };
+  yield { clock: { ratePermille: [] } };
+  for (const count of smaller(clients.count)) yield { clients: { count } };
+  yield { clients: { batchCount: 1 } };
+  yield* otherCandidates(options);
+}
+
+/** Of groups of options that say by their names what is less. */
+function* otherCandidates(options: SimOptions): Generator<SimOverrides> {
+  for (const [group, values] of Object.entries(options)) {
+    if (typeof values !== "object" || Array.isArray(values)) continue;
+    for (const [name, value] of Object.entries(values)) {
+      if (Array.isArray(value) && value.every(isText)) {
+        for (const list of shorter(value)) yield { [group]: { [name]: list } };
+      } else if (name.endsWith("Permille") && typeof value === "number") {
+        yield { [group]: { [name]: 0 } };
+      }
+    }
+  }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+/** 1, and what lies half way to it. */
+function smaller(count: number): number[] {
+  return [...new Set([1, count >> 1, count - 1])].filter((less) =>
+    less >= 1 && less < count
+  );
+}
+
+/** Halves of a list, then the list without one of its items. */
+function shorter<T>(items: readonly T[]): T[][] {
+  if (items.length < 2) return [];
+  const half = items.length >> 1;
+  return [
+    items.slice(0, half),
+    items.slice(half),
+    ...items.map((_, i) => items.filter((_, j) => j !== i)),
+  ];
+}
+
+/** Whether a change changes anything. */
+function isNew(change: SimOverrides, options: SimOptions): boolean {
+  return JSON.stringify(overridden(options, change)) !==
+    JSON.stringify(options);
+}
+
+/** Both, the second one before the first. */
+function merged(first: SimOverrides, second: SimOverrides): SimOverrides {
+  const result: Record<string, unknown> = { ...first };
+  for (const [name, value] of Object.entries(second)) {
+    const before = result[name];
+    const isGroup = typeof before === "object" && !Array.isArray(before) &&
+      typeof value === "object" && !Array.isArray(value);
+    result[name] = isGroup ? { ...before, ...value } : value;
+  }
+  return result;
+}
+
+function isSame(
+  failure: SimFailure | undefined,
+  before: SimFailure | undefined,
+): boolean {
+  if (failure === undefined || before === undefined) return false;
+  return failure.kind === before.kind && failure.check === before.check &&
+    (failure.kind !== "crash" || failure.message === before.message);
+}
