@@ -99,7 +99,7 @@ export function handleVoteRequest(
   const free = raft.vote === message.from ||
     (raft.vote === null && raft.leader === null) ||
     (pre && message.term > raft.term);
-  const grant = free &&
+  const grant = free && !(raft.fresh && message.lastLogIndex > 0) &&
     raft.log.isUpToDate({
       term: message.lastLogTerm,
       index: message.lastLogIndex,

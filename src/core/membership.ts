@@ -14,7 +14,7 @@ import {
   broadcastAppend,
   maybeSendAppend,
 } from "./replication.ts";
-import { isVoter } from "./tracker.ts";
+import { allMembers, isVoter } from "./tracker.ts";
 import type {
   ConfChange,
   ConfState,
@@ -140,9 +140,12 @@ export function isRestorable(raft: Raft, snapshot: SnapshotMeta): boolean {
     }
     return false;
   }
-  // The receiver need not be in it: the stored snapshot may be older than the
-  // change that adds the member, which then comes as an entry.
-  return !log.matches(snapshot);
+  if (log.matches(snapshot)) return false;
+  // Whoever is a member already would learn of its removal by it, and nobody
+  // sends to the removed: it is not meant for this member. A newcomer takes
+  // it all the same: the change that adds it may be newer (H69).
+  return allMembers(snapshot.conf).includes(raft.id) ||
+    !raft.tracker.progress.has(raft.id);
 }
 
 /** Replaces log and configuration by a snapshot's. */

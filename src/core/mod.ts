@@ -39,6 +39,8 @@
  * @module
  */
 export { type CoreConfig, DEFAULT_CONFIG } from "./config.ts";
+export { applyChange, isJoint } from "./conf_change.ts";
+export type { Removal } from "./departure.ts";
 export { InvariantError } from "./invariant.ts";
 export type * from "./message.ts";
 export type { ProgressState } from "./progress.ts";
@@ -53,3 +55,4 @@ export type { Load, ReadState, Ready, RestoredState } from "./ready.ts";
 export type { CoreStatus, ProgressStatus } from "./status.ts";
 export type { StepResult } from "./step.ts";
 export * from "./types.ts";
+export { MAX_MEMBERS, validateChange } from "./validate_change.ts";

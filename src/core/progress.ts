@@ -7,6 +7,7 @@ import { BatchSize } from "./batch_size.ts";
 import type { CoreConfig } from "./config.ts";
 import { Inflights } from "./inflights.ts";
 import { assertInvariant } from "./invariant.ts";
+import { Pace } from "./pace.ts";
 import type { LogIndex } from "./types.ts";
 
 /** See {@linkcode Progress.state}. */
@@ -68,6 +69,8 @@ export class Progress {
    * candidates; `-Infinity` for no promise.
    */
   promisedUntilMs: number = -Infinity;
+  /** How it keeps up. */
+  readonly pace: Pace = new Pace();
   /** How much the member is preferred as leader, as far as it told. */
   priority = 0;
 

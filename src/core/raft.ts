@@ -5,6 +5,7 @@
  * @module
  */
 import { type CoreConfig, resolveConfig } from "./config.ts";
+import { Departure } from "./departure.ts";
 import { Suspicion } from "./failover.ts";
 import { assertInvariant } from "./invariant.ts";
 import { Lease } from "./lease.ts";
@@ -25,6 +26,7 @@ import type {
   Role,
   Term,
 } from "./types.ts";
+import { isWitness, Omission } from "./witness.ts";
 
 /** What a member is made of. */
 export interface RaftOptions {
@@ -96,6 +98,16 @@ export class Raft {
   readonly disk: DiskWatch = new DiskWatch();
   /** Whether this member sleeps. */
   readonly rest: Rest = new Rest();
+  /** What this member knows of its own removal. */
+  readonly departure: Departure = new Departure();
+  /** Batches as witnesses get them. */
+  readonly omission: Omission = new Omission();
+  /**
+   * Whether this member may have lost what it once acknowledged (H80): a
+   * founder with an empty log that no leader has brought up to date yet. It
+   * does not help a candidate that has entries.
+   */
+  fresh: boolean;
 
   /** May leave now. */
   messages: Message[] = [];
@@ -130,6 +142,8 @@ export class Raft {
     this.tracker = new Tracker(conf, this.config, this.log.lastIndex + 1);
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
+    this.fresh = this.config.guardEmptyLog && isVoter(conf, id) &&
+      this.vote === null && this.log.lastIndex === 0;
     // What a former life promised is not known, but that it was kept to (H95).
     // Whoever heard a leader and has stored anything knows of a term.
     const mayHavePromised = this.config.leaseMs > 0 && this.term > 0;
@@ -145,7 +159,8 @@ export class Raft {
   /** Whether this member may campaign: a voter that may lead (H12, H89). */
   get promotable(): boolean {
     const { conf } = this.tracker;
-    return isVoter(conf, this.id) && !conf.witnesses.includes(this.id) &&
+    return isVoter(conf, this.id) && !isWitness(conf, this.id) &&
+      this.departure.removal === null &&
       this.log.pendingSnapshot === undefined;
   }
 
@@ -205,6 +220,7 @@ export class Raft {
     this.#reset(this.term);
     this.role = "leader";
     this.leader = this.id;
+    this.fresh = false;
     const own = this.tracker.progress.get(this.id);
     if (own !== undefined) {
       own.becomeReplicate();

@@ -4,16 +4,17 @@
  * @module
  */
 import { checkRaft } from "./check.ts";
+import type { Removal } from "./departure.ts";
 import { timeoutCampaign } from "./election.ts";
 import { suspectLeader } from "./failover.ts";
 import { dropLease, leaseUntil } from "./lease.ts";
+import { applyConfChange, isCaughtUp, maybeLeaveJoint } from "./membership.ts";
+import type { Message } from "./message.ts";
 import {
-  applyConfChange,
-  maybeLeaveJoint,
-  proposeChange,
-} from "./membership.ts";
-import type { DropReason, Message } from "./message.ts";
-import { appendProposal } from "./proposals.ts";
+  type ProposeAnswer,
+  type ProposeOutcome,
+  submit,
+} from "./proposals.ts";
 import { Raft, type RaftOptions } from "./raft.ts";
 import { wake } from "./quiesce.ts";
 import { beginRound, requestRead } from "./reads.ts";
@@ -30,10 +31,10 @@ import { step, type StepResult } from "./step.ts";
 import { tick } from "./tick.ts";
 import { requestTransfer } from "./transfer.ts";
 import type {
+  ChangeGuard,
   ConfChange,
   ConfState,
   Entry,
-  EntryId,
   HardState,
   LogIndex,
   NodeId,
@@ -42,36 +43,12 @@ import type {
   SoftState,
   Term,
 } from "./types.ts";
+import { isWitness } from "./witness.ts";
+
+export type { ProposeAnswer, ProposeOutcome } from "./proposals.ts";
 
 /** What a node is made of. */
 export type RawNodeOptions = RaftOptions;
-
-/** What became of a proposal at this node. */
-export type ProposeOutcome =
-  | {
-    /** In this leader's log, from `index` on; not yet committed. */
-    readonly type: "appended";
-    readonly term: Term;
-    readonly index: LogIndex;
-  }
-  | {
-    /** Sent to the leader; it answers with the ticket, or is lost. */
-    readonly type: "forwarded";
-    readonly to: NodeId;
-  }
-  | {
-    /** In no log, for certain. */
-    readonly type: "dropped";
-    readonly reason: DropReason;
-  };
-
-/** An answer to a forwarded proposal. */
-export interface ProposeAnswer {
-  /** The ticket given to `propose`. */
-  readonly ticket: number;
-  /** What the leader made of it. */
-  readonly outcome: Exclude<ProposeOutcome, { type: "forwarded" }>;
-}
 
 /** Messages to ourselves that wait for the write they went out with. */
 interface OwnMessages {
@@ -147,6 +124,13 @@ export class RawNode {
   /** Whether the leader has committed an entry of its own term. */
   get committedInTerm(): boolean {
     return this.#raft.committedInTerm;
+  }
+  /**
+   * Set once another member said that this one is none (thesis §4.2.3); then
+   * for good, until the next start. It does not campaign and may be stopped.
+   */
+  get removal(): Removal | null {
+    return this.#raft.departure.removal;
   }
   /**
    * Until when, in milliseconds of the clock given to `tick`, no other member
@@ -226,41 +210,31 @@ export class RawNode {
    * none. Fresh for every call.
    */
   propose(commands: readonly Uint8Array[], ticket = 0): ProposeOutcome {
-    const raft = this.#raft;
     this.wake();
-    if (raft.role === "leader") {
-      return outcomeOf(appendProposal(raft, commands));
-    }
-    const { leader } = raft;
-    if (raft.role !== "follower" || leader === null) {
-      return { type: "dropped", reason: "noLeader" };
-    }
-    if (!raft.config.forwardProposals) {
-      return { type: "dropped", reason: "forwardingDisabled" };
-    }
-    raft.send({
-      type: "propose",
-      from: raft.id,
-      to: leader,
-      term: 0,
-      ticket,
-      commands,
-      change: null,
-    });
-    return { type: "forwarded", to: leader };
+    return submit(this.#raft, { ticket, commands, change: null });
   }
 
-  /** Proposes a membership change; only a leader takes one. */
-  proposeConfChange(change: ConfChange): ProposeOutcome {
+  /**
+   * Proposes a membership change (thesis §4), here or at the leader. One is
+   * under way at a time; a change without steps leaves a joint configuration.
+   *
+   * @param guard On what terms; without it whatever configuration is in force.
+   * @param ticket As in {@linkcode propose}.
+   */
+  proposeConfChange(
+    change: ConfChange,
+    guard: ChangeGuard = {},
+    ticket = 0,
+  ): ProposeOutcome {
     this.wake();
-    return outcomeOf(proposeChange(this.#raft, change));
+    const proposed = { ...guard, change };
+    return submit(this.#raft, { ticket, commands: [], change: proposed });
   }
 
   /**
    * Puts a committed membership change into force. Called for each such entry
-   * when it is applied, before `applied`.
-   *
-   * @throws {InvariantError} If the change does not fit the configuration.
+   * when it is applied, before `applied`. What does not fit changes nothing
+   * but the version (H84).
    */
   applyConfChange(change: ConfChange): ConfState {
     return applyConfChange(this.#raft, change);
@@ -271,7 +245,8 @@ export class RawNode {
    *
    * @param context Names the answer; fresh for every call, retries too (H96).
    * @returns `pending`: a `ReadState` follows, unless leadership changes
-   * first. `dropped`: no leader is known, or too many reads wait.
+   * first. `dropped`: no leader is known, too many reads wait, or this member
+   * is a witness and has nothing to answer from.
    */
   readIndex(context: number): "pending" | "dropped" {
     this.wake();
@@ -429,6 +404,15 @@ export class RawNode {
     }));
   }
 
+  /**
+   * Whether a leader knows a member to live and to lag by less than what comes
+   * in during an election timeout (thesis §4.2.1): fit to be promoted. `false`
+   * unless leader.
+   */
+  isCaughtUp(id: NodeId): boolean {
+    return isCaughtUp(this.#raft, id);
+  }
+
   /** Everything an observer may ask; O(members). */
   status(): CoreStatus {
     return statusOf(this.#raft);
@@ -476,10 +460,4 @@ export class RawNode {
   #currentSoftState(): SoftState {
     return { role: this.#raft.role, leader: this.#raft.leader };
   }
-}
-
-function outcomeOf(result: EntryId | DropReason): ProposeOutcome {
-  return typeof result === "string"
-    ? { type: "dropped", reason: result }
-    : { type: "appended", term: result.term, index: result.index };
 }

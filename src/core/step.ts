@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { handleRemoved, turnAway } from "./departure.ts";
 import { handleVoteRequest } from "./election.ts";
 import { holdPreVote, maybeTakeTurn } from "./failover.ts";
 import { isPromised } from "./lease.ts";
@@ -32,6 +33,7 @@ export type TermMessage = Exclude<
 /** Takes one message. */
 export function step(raft: Raft, message: Message): StepResult {
   if (message.to !== raft.id) return "unknownPeer";
+  if (turnAway(raft, message)) return "accepted";
   if (raft.rest.isAsleep && isWaking(message)) wake(raft, message.from);
   switch (message.type) {
     case "propose":
@@ -47,6 +49,7 @@ export function step(raft: Raft, message: Message): StepResult {
       });
       return "accepted";
     case "removed":
+      handleRemoved(raft, message);
       return "accepted";
     default:
       return stepTerm(raft, message);

@@ -18,6 +18,7 @@ import { handleQuiesce } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import type { StepResult } from "./step.ts";
 import type { LogIndex, NodeId } from "./types.ts";
+import { entriesToStore } from "./witness.ts";
 
 /** Handles a message as follower. */
 export function stepFollower(raft: Raft, message: Message): StepResult {
@@ -88,11 +89,12 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
   }
   const matched = log.maybeAppend(
     { term: prevLogTerm, index: prevLogIndex },
-    entries,
+    entriesToStore(raft.tracker.conf, raft.id, entries),
   );
   if (matched !== undefined) {
     // Never beyond what this message proved (H24).
     log.commitTo(Math.min(commitIndex, matched));
+    if (matched >= commitIndex) raft.fresh = false;
     acknowledge(raft, message.from, matched);
     return;
   }

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { tickDeparture } from "./departure.ts";
 import { timeoutCampaign } from "./election.ts";
 import { tickSuspicion } from "./failover.ts";
+import { tickMembers } from "./member_ticks.ts";
 import { notePriorityFailure, noteSilence, tickPriority } from "./priority.ts";
 import { maybeQuiesce, ping } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
@@ -28,6 +30,7 @@ export function tick(raft: Raft, now: number): void {
 }
 
 function tickElection(raft: Raft): void {
+  tickDeparture(raft);
   tickSuspicion(raft);
   raft.electionElapsed++;
   if (raft.electionElapsed < raft.electionTimeout) return;
@@ -51,6 +54,7 @@ function tickLeader(raft: Raft): void {
     endTransfer(raft);
   }
   tickStall(raft);
+  tickMembers(raft);
   if (raft.role !== "leader") return;
   tickPriority(raft);
   if (maybeQuiesce(raft)) return;

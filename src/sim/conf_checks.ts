@@ -96,6 +96,18 @@ export class ConfChecks {
     );
   }
 
+  /**
+   * The configuration of a leader changed. Without a vote it may lead on until
+   * somebody has taken over (thesis §4.2.2); as a witness it may not.
+   */
+  leadsOn(member: MemberView, { conf, term }: RawNode): void {
+    if (!conf.witnesses.includes(member.id)) return;
+    fail(
+      "leaderEligible",
+      `Member ${member.id} leads term ${term} as a witness`,
+    );
+  }
+
   #checkOverlaps(member: MemberView, core: RawNode): void {
     const key = rolesKey(core.conf);
     for (const other of this.#members) {

@@ -366,7 +366,7 @@ export class Oracle {
 
   #leads(member: MemberView, core: RawNode, seen: Seen): void {
     const { term, lastIndex } = core;
-    if (core.conf !== seen.conf) this.#confs.leads(member, core);
+    if (core.conf !== seen.conf) this.#confs.leadsOn(member, core);
     if (seen.role === "leader" && seen.term === term && lastIndex < seen.last) {
       fail(
         "leaderAppendOnly",

@@ -1,0 +1,184 @@
+/**
+ * How members leave: they are told so, stop disturbing, and come back under no
+ * id that was removed (thesis §4.2.2, §4.2.3).
+ *
+ * @module
+ */
+import type { Message, RemovalReason, Removed } from "./message.ts";
+import { answerProposal } from "./proposals.ts";
+import type { Raft } from "./raft.ts";
+import { maybeSendAppend, sendTimeoutNow } from "./replication.ts";
+import { findHeir } from "./stall.ts";
+import { isVoter } from "./tracker.ts";
+import { transfer } from "./transfer.ts";
+import type { ConfState, NodeId } from "./types.ts";
+
+/** Election timeouts after which a leader that left stops handing over. */
+const MAX_HAND_OVER_TIMEOUTS = 4;
+
+/** What a member was told of its own removal. */
+export interface Removal {
+  /** Why it is no member any more. */
+  readonly reason: RemovalReason;
+  /** Version of the configuration that says so. */
+  readonly version: number;
+}
+
+/** What a member knows of its leaving. */
+export class Departure {
+  /** Set once another member said that this one is none; then for good. */
+  removal: Removal | null = null;
+  /**
+   * Ticks since this leader lost its vote, or since this member last asked
+   * whether others know of its removal.
+   */
+  ticks = 0;
+}
+
+/**
+ * Whether an id is refused for ever. Where removed ids may return, nobody is
+ * ever told that it was removed.
+ */
+export function isBarred(raft: Raft, id: NodeId): boolean {
+  return raft.config.validateConfChanges === true &&
+    raft.tracker.conf.removed.includes(id);
+}
+
+/** Whether this leader has no vote any more and looks for a successor. */
+export function isHandingOver(raft: Raft): boolean {
+  return raft.role === "leader" &&
+    raft.config.stepDownOnRemoval === "handOver" &&
+    !isVoter(raft.tracker.conf, raft.id);
+}
+
+/**
+ * Tells a removed member so, in place of an answer (thesis §4.2.3). A leader
+ * is only told once its term is over: until then it leads, for all that this
+ * member knows.
+ *
+ * @returns Whether the message needs no further handling.
+ */
+export function turnAway(raft: Raft, message: Message): boolean {
+  switch (message.type) {
+    case "requestVote":
+    case "requestPreVote":
+      break;
+    case "appendEntries":
+    case "heartbeat":
+      if (message.term >= raft.term) return false;
+      break;
+    case "propose":
+    case "readIndex":
+      if (raft.role !== "leader") return false;
+      break;
+    default:
+      return false;
+  }
+  if (!isBarred(raft, message.from) || message.from === raft.id) return false;
+  tellRemoved(raft, message.from);
+  if (message.type === "propose") answerProposal(raft, message, "notMember");
+  return true;
+}
+
+/** A leader tells those whom a change has removed. */
+export function tellLeavers(raft: Raft, before: ConfState): void {
+  for (const id of raft.tracker.conf.removed) {
+    if (id === raft.id || before.removed.includes(id)) continue;
+    if (isBarred(raft, id)) tellRemoved(raft, id);
+  }
+}
+
+/**
+ * Goes out once the commit of the removal is on disk: after a crash this
+ * member must not need the vote of somebody it has sent home (H79).
+ */
+function tellRemoved(raft: Raft, to: NodeId): void {
+  raft.sendAfterPersist({
+    type: "removed",
+    from: raft.id,
+    to,
+    term: 0,
+    reason: "removed",
+    version: raft.tracker.conf.version,
+  });
+}
+
+/**
+ * Believes that this member is none, unless it knows better: configurations
+ * have an order, and in a later one than the sender's it may be a member. That
+ * cannot come true for a removed id, but for news of another group's making.
+ */
+export function handleRemoved(raft: Raft, message: Removed): void {
+  const { reason, version } = message;
+  const { conf } = raft.tracker;
+  if (raft.config.validateConfChanges !== true) return;
+  if (raft.departure.removal !== null) return;
+  const isNews = version > conf.version ||
+    (reason === "replacedDisk" && version === conf.version);
+  if (!isNews && !conf.removed.includes(raft.id)) return;
+  raft.departure.removal = { reason, version };
+  if (raft.role !== "follower") raft.becomeFollower(raft.term, null);
+}
+
+/**
+ * The leader has lost its vote and begins to hand over. It goes on leading
+ * without counting itself, so that the rest learns of the change and has a
+ * leader all the while (H78).
+ */
+export function beginHandOver(raft: Raft): void {
+  raft.departure.ticks = 0;
+  appoint(raft);
+}
+
+/** A tick passes for a leader: it may be one that is to go. */
+export function tickHandOver(raft: Raft): void {
+  if (!isHandingOver(raft)) return;
+  const { electionTicks, heartbeatTicks } = raft.config;
+  raft.departure.ticks++;
+  if (raft.departure.ticks >= MAX_HAND_OVER_TIMEOUTS * electionTicks) {
+    raft.becomeFollower(raft.term, null);
+    return;
+  }
+  if (raft.departure.ticks % heartbeatTicks === 0) appoint(raft);
+}
+
+/**
+ * Names a successor; or asks again, for until it has applied the change the
+ * successor does not campaign (H77).
+ */
+function appoint(raft: Raft): void {
+  const { transferTarget, tracker, log } = raft;
+  if (transferTarget === null) {
+    const heir = findHeir(raft);
+    if (heir !== null) transfer(raft, heir);
+    return;
+  }
+  const progress = tracker.progress.get(transferTarget);
+  if (progress?.matchIndex === log.lastIndex) {
+    sendTimeoutNow(raft, transferTarget);
+  } else maybeSendAppend(raft, transferTarget, "always");
+}
+
+/**
+ * A tick passes for a member that has applied its own removal. It stays as a
+ * voter for those that have not, until somebody that will stay says that it
+ * may go (H78, H79); it asks for that with pre-votes, which change nothing.
+ */
+export function tickDeparture(raft: Raft): void {
+  const { departure, tracker, config } = raft;
+  if (departure.removal !== null || !isBarred(raft, raft.id)) return;
+  departure.ticks++;
+  if (departure.ticks < config.electionTicks) return;
+  departure.ticks = 0;
+  const { index, term } = raft.log.lastId;
+  for (const to of tracker.conf.voters) {
+    raft.send({
+      type: "requestPreVote",
+      from: raft.id,
+      to,
+      term: raft.term + 1,
+      lastLogIndex: index,
+      lastLogTerm: term,
+    });
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Witnesses: voters that keep the terms of entries and not their payload, and
+ * never lead (thesis §11.7.2). `docs/protocol.md` has the proof that no
+ * committed payload is lost by them.
+ *
+ * @module
+ */
+import type { Slice } from "./tail.ts";
+import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
+import { assertInvariant } from "./invariant.ts";
+import type { Progress } from "./progress.ts";
+import type { ConfState } from "./types.ts";
+
+/** Whether a member keeps no payload. */
+export function isWitness(conf: ConfState, id: NodeId): boolean {
+  return conf.witnesses.includes(id);
+}
+
+/**
+ * Entries without payload: the same array if there is none in it. Index and
+ * term stay, and by them logs are compared.
+ */
+export function withoutPayload(entries: readonly Entry[]): readonly Entry[] {
+  if (!entries.some(({ type }) => type === "command")) return entries;
+  return entries.map((entry): Entry => {
+    const { type, term, index } = entry;
+    return type === "command" ? { type: "omitted", term, index } : entry;
+  });
+}
+
+/**
+ * What goes to witnesses. Remembers the last batch: several witnesses in step
+ * get the very same array.
+ */
+export class Omission {
+  #source: readonly Entry[] = [];
+  #result: Slice = { entries: [], bytes: 0 };
+
+  /** Entries without payload and their size on the wire. */
+  of(entries: readonly Entry[]): Slice {
+    if (entries !== this.#source) {
+      const kept = withoutPayload(entries);
+      let bytes = 0;
+      for (const entry of kept) bytes += entryBytes(entry);
+      this.#source = entries;
+      this.#result = { entries: kept, bytes };
+    }
+    return this.#result;
+  }
+}
+
+/** What a member stores of the entries its leader sent. */
+export function entriesToStore(
+  conf: ConfState,
+  id: NodeId,
+  entries: readonly Entry[],
+): readonly Entry[] {
+  if (isWitness(conf, id)) return withoutPayload(entries);
+  const isMember = conf.voters.includes(id) ||
+    conf.votersOutgoing.includes(id) || conf.learners.includes(id);
+  // Before it has applied its own joining a member cannot know its part.
+  if (isMember) {
+    for (const { type, index } of entries) {
+      assertInvariant(
+        type !== "omitted",
+        `a data member was sent entry ${index} without its payload`,
+      );
+    }
+  }
+  return entries;
+}
+
+/**
+ * The highest index for which witnesses count in a commit: one that all data
+ * voters hold which are streamed to and take entries. The others are not
+ * waited for: they are being brought up to date, or lag for `maxLagTicks`.
+ */
+export function witnessLimit(
+  conf: ConfState,
+  self: NodeId,
+  progress: ReadonlyMap<NodeId, Progress>,
+  maxLagTicks: number,
+): LogIndex {
+  let limit = Infinity;
+  for (const [id, record] of progress) {
+    if (id === self || record.learner || isWitness(conf, id)) continue;
+    const isWaitedFor = record.state === "replicate" && !record.lostLog &&
+      record.pace.lagTicks < maxLagTicks;
+    if (isWaitedFor) limit = Math.min(limit, record.countedIndex);
+  }
+  return limit;
+}
