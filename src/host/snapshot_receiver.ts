@@ -6,7 +6,7 @@
  */
 import type { InstallSnapshot } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
-import type { GroupId, NodeId, SnapshotMeta } from "../core/types.ts";
+import type { GroupId, SnapshotMeta } from "../core/types.ts";
 import { isRaftError, RaftError } from "../errors.ts";
 import type { Storage } from "../storage.ts";
 import type { SnapshotTransfer } from "../transport.ts";
@@ -24,7 +24,6 @@ export type SnapshotReceiverCore = Pick<
 /** What receiving needs. */
 export interface SnapshotReceiverOptions {
   readonly group: GroupId;
-  readonly node: NodeId;
   readonly core: SnapshotReceiverCore;
   readonly storage: Pick<Storage, "snapshotWriter">;
   readonly clock: Clock;
@@ -61,6 +60,8 @@ interface Incoming {
 /** Takes the snapshots that leaders send to one member, one at a time. */
 export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
+  /** All that are not over, those that will be refused included. */
+  readonly #arriving = new Set<Incoming>();
   /** The one that has the storage's writer (H73). */
   #current: Incoming | null = null;
   /** The one that follows. */
@@ -85,6 +86,7 @@ export class SnapshotReceiver {
   async receive(transfer: SnapshotTransfer, admit: Admission): Promise<void> {
     if (this.#stopped !== null) throw this.#stopped;
     const incoming = newIncoming(transfer, admit);
+    this.#arriving.add(incoming);
     try {
       await this.#enter(incoming);
       await this.#check(incoming);
@@ -114,8 +116,7 @@ export class SnapshotReceiver {
   /** Gives everything up; the member takes part no longer. */
   stop(error: RaftError): void {
     this.#stopped = error;
-    this.#current?.controller.abort(error);
-    this.#next?.controller.abort(error);
+    for (const { controller } of this.#arriving) controller.abort(error);
   }
 
   /**
@@ -142,6 +143,7 @@ export class SnapshotReceiver {
 
   /** Hands the place on, if it had it. */
   #leave(incoming: Incoming): void {
+    this.#arriving.delete(incoming);
     if (this.#next === incoming) this.#next = null;
     if (this.#current !== incoming) return;
     this.#current = this.#next;

@@ -6,10 +6,12 @@
 import type {
   Envelope,
   PeerState,
+  SnapshotTransfer,
   Transport,
   TransportHandler,
   TransportIdentity,
 } from "../../../src/transport.ts";
+import { FakeBulk } from "./fake_bulk.ts";
 
 /** A frame on its way. */
 export interface FakeFrame {
@@ -22,6 +24,8 @@ export class FakeNetwork {
   readonly #handlers = new Map<string, TransportHandler>();
   #queue: FakeFrame[] = [];
   #cut = new Set<string>();
+  /** Where processes died that were not started again. */
+  readonly #dead = new Set<string>();
   /** Every frame ever queued. */
   readonly sent: FakeFrame[] = [];
   /** Frames for which this says `true` are lost. */
@@ -30,24 +34,41 @@ export class FakeNetwork {
   onSend: (frame: FakeFrame) => void = () => {};
   /** Addresses whose queue is full. */
   readonly full: Set<string> = new Set<string>();
+  /** The snapshots. */
+  readonly bulk: FakeBulk = new FakeBulk();
 
   transport(): Transport {
     let own = "";
+    let incarnation: string | null = null;
     return {
       start: (identity: TransportIdentity, handler: TransportHandler) => {
         own = identity.address;
+        this.#dead.delete(own);
+        incarnation = identity.incarnation ?? null;
         this.#handlers.set(own, handler);
         return Promise.resolve();
       },
       send: (to: string, envelopes: readonly Envelope[]) => {
-        if (this.full.has(to)) return false;
+        if (this.full.has(to) || this.#dead.has(own)) return false;
         const frame = { from: own, to, envelopes };
         this.sent.push(frame);
         this.onSend(frame);
         this.#queue.push(frame);
         return true;
       },
-      sendSnapshot: () => Promise.reject(new Error("No snapshots here")),
+      sendSnapshot: (to, transfer, signal) => {
+        const handler = this.#handlers.get(to);
+        const isCut = this.#cut.has(own) || this.#cut.has(to);
+        if (handler === undefined || isCut) {
+          return Promise.reject(new Error(`Nobody is at ${to}`));
+        }
+        return this.bulk.carry(
+          { address: to, handler },
+          { address: own, incarnation },
+          transfer,
+          signal,
+        );
+      },
       disconnect: () => {},
       close: () => {
         this.#handlers.delete(own);
@@ -61,6 +82,12 @@ export class FakeNetwork {
     this.#cut.add(address);
   }
 
+  /** A host's process dies: it says and hears nothing more. */
+  unplug(address: string): void {
+    this.#handlers.delete(address);
+    this.#dead.add(address);
+  }
+
   /** Undoes every cut. */
   heal(): void {
     this.#cut.clear();
@@ -70,6 +97,22 @@ export class FakeNetwork {
   /** Puts a frame on its way as if `from` had proved that address. */
   inject(from: string, to: string, envelopes: readonly Envelope[]): void {
     this.#queue.push({ from, to, envelopes });
+  }
+
+  /** Sends a snapshot as if `from` had proved that address. */
+  injectSnapshot(
+    from: string,
+    to: string,
+    transfer: SnapshotTransfer,
+  ): Promise<void> {
+    const handler = this.#handlers.get(to);
+    if (handler === undefined) throw new Error(`Nobody is at ${to}`);
+    return this.bulk.carry(
+      { address: to, handler },
+      { address: from, incarnation: null },
+      transfer,
+      new AbortController().signal,
+    );
   }
 
   /** Tells the host at `to` how its connection to `peer` stands. */

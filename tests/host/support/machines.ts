@@ -35,11 +35,17 @@ export class Journal implements StateMachine<string, number, null, string[]> {
   }
 
   snapshot(): SnapshotSource {
-    return { chunks: () => noChunks() };
+    const lines = [...this.lines];
+    return { chunks: () => chunksOf(lines) };
   }
 
-  restore(): Promise<void> {
-    return Promise.resolve();
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    let stored = "";
+    for await (const chunk of chunks) {
+      stored += decoder.decode(chunk, { stream: true });
+    }
+    this.lines.splice(0, Infinity, ...stored.split("\n").slice(0, -1));
   }
 }
 
@@ -59,4 +65,8 @@ export class SlowJournal extends Journal {
   }
 }
 
-async function* noChunks(): AsyncIterable<Uint8Array> {}
+/** One chunk per line. */
+async function* chunksOf(lines: readonly string[]): AsyncIterable<Uint8Array> {
+  const encoder = new TextEncoder();
+  for (const line of lines) yield encoder.encode(`${line}\n`);
+}

@@ -1,0 +1,119 @@
+/**
+ * A disk that keeps snapshots: the memory storage behind the switches of the
+ * fake one.
+ *
+ * @module
+ */
+import type { MemoryStorage as Memory } from "../../../storage/memory.ts";
+import { MemoryStorage } from "../../../storage/memory.ts";
+import type {
+  SnapshotReader,
+  SnapshotWriter,
+  Storage,
+  StoredGroup,
+} from "../../../src/storage.ts";
+import { RaftError } from "../../../src/errors.ts";
+import { FakeDisk } from "./fake_storage.ts";
+
+/** What happened to snapshots, in order. */
+export type SnapshotEvent =
+  | "open"
+  | "chunk"
+  | "commit"
+  | "committed"
+  | "abort"
+  | "compact";
+
+/** A disk with snapshots; `hold` and `fail` act on every flush. */
+export class MemoryDisk extends FakeDisk {
+  #storage: Memory = new MemoryStorage({ onFlush: () => this.pass() });
+  /** What was asked of its snapshots. */
+  readonly snapshotEvents: SnapshotEvent[] = [];
+  /** Told of each the moment it happens. */
+  onSnapshot: (event: SnapshotEvent) => void = () => {};
+  /** While set, it stores no snapshots. */
+  refusesSnapshots = false;
+  /** While set, chunks of snapshots wait to be written. */
+  holdsChunks = false;
+  #heldChunks: (() => void)[] = [];
+
+  override storage(): Storage {
+    return this.#watch(this.#storage);
+  }
+
+  /** The power fails: what was not flushed is lost. */
+  crash(): void {
+    this.#storage = this.#storage.crash();
+    this.releaseChunks();
+    this.release();
+  }
+
+  /** What is stored of a group, once nobody has the data open. */
+  async stored(group = 1): Promise<StoredGroup | undefined> {
+    const other = this.#storage.attach();
+    try {
+      const { groups } = await other.open({ deployment: "tests" });
+      return groups.find((one) => one.group === group);
+    } finally {
+      await other.close();
+    }
+  }
+
+  /** Lets chunks be written again. */
+  releaseChunks(): void {
+    this.holdsChunks = false;
+    for (const pass of this.#heldChunks.splice(0)) pass();
+  }
+
+  #note(event: SnapshotEvent): void {
+    this.snapshotEvents.push(event);
+    this.onSnapshot(event);
+  }
+
+  #watch(storage: Memory): Storage {
+    return {
+      open: (identity) => storage.open(identity),
+      write: (batch, options) => storage.write(batch, options),
+      read: (range) => {
+        this.readCount++;
+        return storage.read(range);
+      },
+      compact: (group, through) => {
+        this.#note("compact");
+        return storage.compact(group, through);
+      },
+      snapshotWriter: async (group, meta) => {
+        this.#note("open");
+        if (this.refusesSnapshots) {
+          throw new RaftError("unsupported", "No snapshots here");
+        }
+        return this.#writer(await storage.snapshotWriter(group, meta));
+      },
+      snapshotReader: (group): Promise<SnapshotReader | undefined> =>
+        storage.snapshotReader(group),
+      destroyGroup: (group) => storage.destroyGroup(group),
+      close: () => storage.close(),
+    };
+  }
+
+  #writer(writer: SnapshotWriter): SnapshotWriter {
+    return {
+      write: async (chunk) => {
+        if (this.holdsChunks) {
+          await new Promise<void>((pass) => this.#heldChunks.push(pass));
+        }
+        this.#note("chunk");
+        await writer.write(chunk);
+      },
+      commit: async () => {
+        this.#note("commit");
+        await writer.commit();
+        this.#note("committed");
+      },
+      abort: async () => {
+        this.#note("abort");
+        await writer.abort();
+      },
+    };
+  }
+}
