@@ -34,6 +34,8 @@ interface WaitingRead {
   readonly operation: PendingOperation;
 }
 
+const NO_DATA = new Uint8Array(0);
+
 type AnyMachine = SimMachine<unknown, unknown, unknown, unknown>;
 
 /** Applies what is committed, in order, and tells who asked. */
@@ -47,6 +49,8 @@ export class Applier {
   #conf: AppliedConf | undefined;
   /** Results up to here came in a snapshot, if at all: nobody knows them. */
   #unknownThrough: LogIndex = 0;
+  /** Whether payloads were kept from this member: its machine is void. */
+  #isBlind = false;
   /** Handed out and not yet applied. */
   #queue: Entry[] = [];
   /** Results of what this machine applied, by index. */
@@ -85,7 +89,7 @@ export class Applier {
 
   /** Copies the state, if the machine can. */
   capture(core: RawNode): StoredSnapshot | undefined {
-    const data = this.#machine.capture?.();
+    const data = this.#isBlind ? NO_DATA : this.#machine.capture?.();
     if (data === undefined || this.isOvertaken(core)) return undefined;
     const meta = {
       index: this.#appliedIndex,
@@ -178,8 +182,10 @@ export class Applier {
     let last = this.#appliedIndex;
     for (const entry of entries) {
       this.#world.machineChecks.applying(this.#member, entry, last++);
+      if (entry.type === "omitted") this.#isBlind = true;
       if (entry.type !== "confChange") continue;
       const conf = core.applyConfChange(entry.change);
+      if (conf.witnesses.includes(core.id)) this.#isBlind = true;
       this.#conf = { index: entry.index, conf };
     }
     this.#applyCommands(entries);
@@ -202,11 +208,13 @@ export class Applier {
     this.#appliedTerm = 0;
     this.#conf = undefined;
     this.#unknownThrough = 0;
+    this.#isBlind = false;
     this.#results = [];
   }
 
   #become({ meta, data }: StoredSnapshot): void {
-    this.#machine.install?.(data);
+    this.#isBlind = data.length === 0;
+    if (!this.#isBlind) this.#machine.install?.(data);
     this.#appliedIndex = meta.index;
     this.#appliedTerm = meta.term;
     this.#conf = undefined;
@@ -214,6 +222,7 @@ export class Applier {
   }
 
   #checkMachine(): void {
+    if (this.#isBlind) return;
     const checksum = this.#machine.checksum?.();
     if (checksum === undefined) return;
     const { machineChecks } = this.#world;
@@ -261,6 +270,7 @@ export class Applier {
     outcome: Outcome | undefined,
   ): void {
     const { marks } = this.#world;
+    if (this.#isBlind) return this.#lose(write.operation);
     if (outcome === undefined || outcome.term !== write.term) {
       marks.hit("writeOverwritten");
       this.#world.settle(write.operation, { outcome: "notAppended" });
@@ -283,6 +293,10 @@ export class Applier {
 
   #answer(operation: PendingOperation): void {
     if (operation.operation.type !== "query") return;
+    if (this.#isBlind) {
+      this.#world.settle(operation, { outcome: "notAppended" });
+      return;
+    }
     const value = this.#machine.query(operation.operation.query);
     if (value instanceof Promise) {
       throw new TypeError(

@@ -85,6 +85,15 @@ export class CommittedLog {
     return 0;
   }
 
+  /** The configurations that entries behind `index` made, ascending. */
+  confsAfter(index: LogIndex): readonly ConfAt[] {
+    let count = 0;
+    while (
+      (this.#confs[this.#confs.length - 1 - count]?.index ?? 0) > index
+    ) count++;
+    return this.#confs.slice(this.#confs.length - count);
+  }
+
   /** The leader of `term`, whose log this is, committed through `index`. */
   extend(log: LogMirror, through: LogIndex, term: Term): void {
     for (let i = this.lastIndex + 1; i <= through; i++) {

@@ -6,8 +6,8 @@
  * @module
  */
 import type { RawNode } from "../core/raw_node.ts";
-import type { NodeId } from "../core/types.ts";
-import type { CommittedLog } from "./committed_log.ts";
+import type { LogIndex, NodeId } from "../core/types.ts";
+import type { CommittedLog, ConfAt } from "./committed_log.ts";
 import {
   type ConfRoles,
   isQuorum,
@@ -19,6 +19,11 @@ import type { MarkCounter } from "./marks.ts";
 import type { MemberView } from "./oracle.ts";
 import { fail } from "./violation.ts";
 
+type ListsOf = Pick<
+  ConfRoles,
+  "voters" | "learners" | "learnersNext" | "staging"
+>;
+
 /** Checks the configurations of one group. */
 export class ConfChecks {
   readonly #members: readonly MemberView[];
@@ -26,13 +31,18 @@ export class ConfChecks {
   readonly #marks: MarkCounter;
   /** Pairs of configurations that were tried out, and what came of it. */
   readonly #overlaps = new Map<string, boolean>();
+  /** Ticks since a leader lost its vote. */
+  readonly #handOverTicks = new Map<NodeId, number>();
+  readonly #maxHandOverTicks: number;
 
   /** Watches `members`. */
   constructor(
     members: readonly MemberView[],
     committed: CommittedLog,
     marks: MarkCounter,
+    maxHandOverTicks: number,
   ) {
+    this.#maxHandOverTicks = maxHandOverTicks;
     this.#members = members;
     this.#committed = committed;
     this.#marks = marks;
@@ -66,7 +76,7 @@ export class ConfChecks {
     hasVoted: (voter: NodeId) => boolean,
   ): void {
     const { conf, term } = core;
-    this.leads(member, core);
+    this.#mayLead(member, core);
     if (!isQuorum(conf, hasVoted)) {
       fail(
         "electionQuorum",
@@ -87,8 +97,36 @@ export class ConfChecks {
     this.#checkOverlaps(member, core);
   }
 
-  /** Only a voter that keeps the whole log leads (H12, H89). */
-  leads(member: MemberView, { conf, term }: RawNode): void {
+  /**
+   * A tick has passed at a member. A leader that has lost its vote looks for a
+   * successor, and then goes (thesis §4.2.2, H78).
+   */
+  ticked({ id }: MemberView, { conf, role, term }: RawNode): void {
+    if (role !== "leader" || votesIn(conf, id)) {
+      this.#handOverTicks.delete(id);
+      return;
+    }
+    const ticks = (this.#handOverTicks.get(id) ?? 0) + 1;
+    this.#handOverTicks.set(id, ticks);
+    if (ticks === 1) this.#marks.hit("leaderWithoutVote");
+    if (ticks <= this.#maxHandOverTicks) return;
+    fail(
+      "leaderEligible",
+      `Member ${id} still leads term ${term}, ${ticks} ticks after it lost its vote`,
+    );
+  }
+
+  /** Entries behind `index` were committed: the changes among them count. */
+  committed(index: LogIndex): void {
+    let before = this.#committed.confAt(index);
+    for (const after of this.#committed.confsAfter(index)) {
+      this.#markChange(before, after);
+      before = after;
+    }
+  }
+
+  /** Only a voter that keeps the whole log is elected (H12, H89). */
+  #mayLead(member: MemberView, { conf, term }: RawNode): void {
     if (votesIn(conf, member.id) && !conf.witnesses.includes(member.id)) return;
     fail(
       "leaderEligible",
@@ -106,6 +144,33 @@ export class ConfChecks {
       "leaderEligible",
       `Member ${member.id} leads term ${term} as a witness`,
     );
+  }
+
+  #markChange(before: ConfAt, after: ConfAt): void {
+    const marks = this.#marks;
+    const isNow = (list: keyof ListsOf, from: keyof ListsOf) =>
+      after.conf[list].some((id) => before.conf[from].includes(id));
+    if (isNow("voters", "staging")) marks.hit("stagingPromoted");
+    if (isNow("voters", "learners")) marks.hit("learnerPromoted");
+    if (isNow("learners", "voters") || isNow("learnersNext", "voters")) {
+      marks.hit("voterDemoted");
+    }
+    if (after.conf.witnesses.length > before.conf.witnesses.length) {
+      marks.hit("witnessAdded");
+    }
+    if (after.conf.removed.length > before.conf.removed.length) {
+      marks.hit("memberRemoved");
+    }
+    if (after.conf.voters.length === 1 && before.conf.voters.length > 1) {
+      marks.hit("downToOneVoter");
+    }
+    const termAt = (index: LogIndex) => this.#committed.termAt(index);
+    const { votersOutgoing } = before.conf;
+    if (votersOutgoing.length === 0) return;
+    marks.hit("jointLeft");
+    if (termAt(before.index) !== termAt(after.index)) {
+      marks.hit("jointLeftByAnother");
+    }
   }
 
   #checkOverlaps(member: MemberView, core: RawNode): void {

@@ -11,12 +11,15 @@ import type { SimRandom } from "./prng.ts";
 export type ChangeKind =
   | "addVoter"
   | "addLearner"
+  | "addStaging"
+  | "addWitness"
   | "promote"
   | "demote"
   | "remove"
   | "removeLeader"
   | "update"
-  | "replace";
+  | "replace"
+  | "nonsense";
 
 /** What a change is drawn from. */
 export interface ChangeInputs {
@@ -44,13 +47,14 @@ export function drawChange(
 ): ConfChange | undefined {
   const { random } = inputs;
   if (kind === "replace") return drawReplacement(inputs);
+  if (kind === "nonsense") return drawNonsense(inputs);
   const step = drawStep(kind, inputs);
   if (step === undefined) return undefined;
   return { transition: random.pick(TRANSITIONS), steps: [step] };
 }
 
 function drawStep(
-  kind: Exclude<ChangeKind, "replace">,
+  kind: Exclude<ChangeKind, "replace" | "nonsense">,
   { random, conf, leader, maxMembers, freshIds }: ChangeInputs,
 ): ConfChangeStep | undefined {
   const members = membersOf(conf);
@@ -59,9 +63,10 @@ function drawStep(
   const isLast = conf.voters.length <= 1;
   switch (kind) {
     case "addVoter":
-      return hasRoom ? joining("addVoter", fresh) : undefined;
     case "addLearner":
-      return hasRoom ? joining("addLearner", fresh) : undefined;
+    case "addStaging":
+    case "addWitness":
+      return hasRoom ? joining(kind, fresh) : undefined;
     case "promote":
       return pickOf(random, conf.learners, "addVoter");
     case "demote":
@@ -106,8 +111,28 @@ function drawReplacement(inputs: ChangeInputs): ConfChange | undefined {
   return { transition: random.pick(JOINT_TRANSITIONS), steps };
 }
 
+/** Steps that belong together by nobody's intention (H84). */
+function drawNonsense(inputs: ChangeInputs): ConfChange {
+  const { random, conf, freshIds } = inputs;
+  const ids = [...membersOf(conf), ...conf.removed, ...freshIds, 0, 60];
+  const types = [
+    "addVoter",
+    "addLearner",
+    "addStaging",
+    "addWitness",
+    "remove",
+    "update",
+    "bind",
+  ] as const;
+  const steps = Array.from({ length: random.below(5) }, (): ConfChangeStep => ({
+    type: random.pick(types),
+    node: random.pick(ids),
+  }));
+  return { transition: random.pick(TRANSITIONS), steps };
+}
+
 function joining(
-  type: "addVoter" | "addLearner",
+  type: "addVoter" | "addLearner" | "addStaging" | "addWitness",
   node: NodeId,
 ): ConfChangeStep {
   return { type, node, address: `member-${node}:1` };

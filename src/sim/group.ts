@@ -56,6 +56,9 @@ export interface GroupWorld {
   crash(host: SimHost): void;
 }
 
+/** Election timeouts that a leader without a vote may go on leading. */
+const HAND_OVER_TIMEOUTS = 5;
+
 /** One group of a run. */
 export class SimGroup implements World {
   readonly group: GroupId;
@@ -89,7 +92,13 @@ export class SimGroup implements World {
     this.marks = run.marks;
     this.network = run.network;
     this.conf = bootstrapConf(run.options.members);
-    this.oracle = new Oracle(this.members, this.conf, this.marks);
+    const { electionTicks = 10 } = run.options.core;
+    this.oracle = new Oracle(
+      this.members,
+      this.conf,
+      this.marks,
+      HAND_OVER_TIMEOUTS * electionTicks,
+    );
     this.machineChecks = new MachineChecks(this.oracle.committed);
     this.#messageChecks = new MessageChecks(
       this.oracle,
@@ -172,8 +181,8 @@ export class SimGroup implements World {
   settleMembership(): void {
     const { conf } = this.oracle.committed.lastConf;
     for (const id of membersOf(conf)) this.join(id);
-    for (const { id, isRetired } of this.members) {
-      if (!isRetired && this.oracle.isDispensable(id)) this.retire(id);
+    for (const { id, core } of this.members) {
+      if ((core?.removal ?? null) !== null) this.retire(id);
     }
     if (conf.votersOutgoing.length === 0 || conf.autoLeave) return;
     this.leader()?.act((core) => core.proposeConfChange(LEAVE_JOINT));

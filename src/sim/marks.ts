@@ -141,6 +141,23 @@ export const MARKS = [
   "snapshotInJoint",
   "snapshotLost",
   "snapshotDuplicated",
+  "stagingAddProposed",
+  "witnessAddProposed",
+  "nonsenseProposed",
+  "changeConflict",
+  "changeInvalid",
+  "changeAtRisk",
+  "removedIdRefused",
+  "removedGoesOn",
+  "leaderWithoutVote",
+  "stagingPromoted",
+  "learnerPromoted",
+  "voterDemoted",
+  "witnessAdded",
+  "memberRemoved",
+  "downToOneVoter",
+  "jointLeft",
+  "jointLeftByAnother",
 ] as const;
 
 /** The name of something that a run may reach. */

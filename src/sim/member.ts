@@ -141,6 +141,7 @@ export class SimMember implements MemberView {
     core.tick(mono);
     this.#afterStep(core);
     this.#world.bounds.check(this, core);
+    this.#world.oracle.ticked(this, core);
     if (this.#ticks++ % WINDOW_SAMPLE_TICKS !== 0 || core.role !== "leader") {
       return;
     }

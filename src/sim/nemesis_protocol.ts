@@ -4,8 +4,14 @@
  *
  * @module
  */
-import type { Message } from "../core/message.ts";
-import type { ConfChange, GroupId, NodeId, Term } from "../core/types.ts";
+import type { DropReason, Message } from "../core/message.ts";
+import type {
+  ChangeGuard,
+  ConfChange,
+  GroupId,
+  NodeId,
+  Term,
+} from "../core/types.ts";
 import { type ConfRoles, isQuorum, rolesAfter } from "./conf_model.ts";
 import { type ChangeKind, drawChange, LEAVE_JOINT } from "./draw_change.ts";
 import type { SimEvent } from "./events.ts";
@@ -63,6 +69,8 @@ const BLOW_MS = 250;
 const CHANGE_KINDS: readonly ChangeKind[] = [
   "addVoter",
   "addLearner",
+  "addStaging",
+  "addWitness",
   "promote",
   "demote",
   "remove",
@@ -73,13 +81,24 @@ const CHANGE_KINDS: readonly ChangeKind[] = [
 const CHANGE_MARK = {
   addVoter: "voterAddProposed",
   addLearner: "learnerAddProposed",
+  addStaging: "stagingAddProposed",
+  addWitness: "witnessAddProposed",
   promote: "promotionProposed",
   demote: "demotionProposed",
   remove: "removalProposed",
   removeLeader: "leaderRemovalProposed",
   update: "addressChangeProposed",
   replace: "replacementProposed",
+  nonsense: "nonsenseProposed",
 } as const satisfies Readonly<Record<ChangeKind, Mark>>;
+
+const REFUSAL_MARK: Readonly<Partial<Record<DropReason, Mark>>> = {
+  changePending: "changePending",
+  conflict: "changeConflict",
+  invalidChange: "changeInvalid",
+  quorumAtRisk: "changeAtRisk",
+  removedMember: "removedIdRefused",
+};
 
 /** Acts on one group until it is told to stop. */
 export class ProtocolNemesis {
@@ -235,9 +254,10 @@ export class ProtocolNemesis {
       const inputs = { random: this.#random, leader: id, maxMembers, freshIds };
       const change = drawChange(kind, { ...inputs, conf });
       if (change === undefined || this.#costsQuorum(conf, change)) return;
-      const outcome = core.proposeConfChange(change);
+      const outcome = core.proposeConfChange(change, this.#drawGuard());
       if (outcome.type === "dropped") {
-        if (outcome.reason === "changePending") marks.hit("changePending");
+        const mark = REFUSAL_MARK[outcome.reason];
+        if (mark !== undefined) marks.hit(mark);
         return;
       }
       marks.hit(CHANGE_MARK[kind]);
@@ -245,6 +265,15 @@ export class ProtocolNemesis {
         if (step.node >= this.#nextId) this.#join(step.node);
       }
     });
+  }
+
+  /** What somebody last saw, and whether it is meant in spite of everything. */
+  #drawGuard(): ChangeGuard {
+    const seen = this.#random.pick(this.#world.members).core?.conf.version;
+    return {
+      expect: this.#random.chance(300) ? seen : undefined,
+      force: this.#random.chance(500),
+    };
   }
 
   /** Whether those that are dead for good would be missed. */
@@ -316,20 +345,23 @@ export class ProtocolNemesis {
         }
       });
     }
-    for (const node of conf.removed) this.#mayRetire(node);
+    for (const member of this.#world.members) this.#mayRetire(member);
   }
 
-  #mayRetire(node: NodeId): void {
-    const member = this.#world.memberOf(node);
-    if (member === undefined || member.isRetired) return;
+  /** Who was told that it is no member stops, sooner or later. */
+  #mayRetire({ id: node, core }: SimMember): void {
+    if ((core?.removal ?? null) === null) return;
     const { disturberPermille, gapMs } = this.#world.options.protocol;
     // Drawn anew each time: who disturbs does so for a while.
-    if (this.#random.chance(disturberPermille)) return;
+    if (this.#random.chance(disturberPermille)) {
+      this.#world.marks.hit("removedGoesOn");
+      return;
+    }
     this.#after(this.#random.below(gapMs + 1), { type: "retire", node });
   }
 
   #retire(node: NodeId): void {
-    if (!this.#world.oracle.isDispensable(node)) return;
+    if ((this.#world.memberOf(node)?.core?.removal ?? null) === null) return;
     this.#world.marks.hit("removedStopped");
     this.#world.retire(node);
   }

@@ -9,9 +9,10 @@ import type { SnapshotOptions } from "./snapshots.ts";
 
 /**
  * One thing that may be asked of a group. Of one member at a time: `addVoter`,
- * `addLearner`, `promote`, `demote`, `remove`, `removeLeader`, `update`. Of
- * several at once: `replace`, by joint consensus; `rivalChanges`, at everybody
- * who believes to lead (H90). `hastyChange` waits for an election and proposes
+ * `addLearner`, `addStaging`, `addWitness`, `promote`, `demote`, `remove`,
+ * `removeLeader`, `update`. Of several at once: `replace`, by joint consensus;
+ * `nonsense`, steps by chance (H84); `rivalChanges`, at everybody who believes
+ * to lead (H90). `hastyChange` waits for an election and proposes
  * a change at once (H76), `jointCrash` for a change of several members, and
  * crashes the leader (H82), `installCrash` for a snapshot and crashes its
  * receiver. `transfer` and `forgetLeader` are asked of anybody; `campaign` too,
@@ -21,12 +22,15 @@ import type { SnapshotOptions } from "./snapshots.ts";
 export type ProtocolFaultKind =
   | "addVoter"
   | "addLearner"
+  | "addStaging"
+  | "addWitness"
   | "promote"
   | "demote"
   | "remove"
   | "removeLeader"
   | "update"
   | "replace"
+  | "nonsense"
   | "rivalChanges"
   | "hastyChange"
   | "jointCrash"

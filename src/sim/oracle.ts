@@ -73,15 +73,19 @@ export class Oracle {
   #newestTerm: Term = 0;
   #unchecked = 0;
 
-  /** Watches `members`, which may still be empty, of a group from `conf` on. */
+  /**
+   * Watches `members`, which may still be empty, of a group from `conf` on. A
+   * leader without a vote has `handOverTicks` to go.
+   */
   constructor(
     members: readonly MemberView[],
     conf: ConfState,
     marks: MarkCounter,
+    handOverTicks: number,
   ) {
     this.reigns = this.#reigns;
     this.committed = new CommittedLog(conf);
-    this.#confs = new ConfChecks(members, this.committed, marks);
+    this.#confs = new ConfChecks(members, this.committed, marks, handOverTicks);
     this.#members = members;
     this.#marks = marks;
   }
@@ -224,19 +228,6 @@ export class Oracle {
       "oneVotePerTerm",
       `Member ${voter} votes for ${candidate} in term ${term}, it had voted for ${before}`,
     );
-  }
-
-  /**
-   * Whether a removed member may stop for good: a quorum of those who stay
-   * will never forget that it is gone, so nobody needs its vote (H78).
-   */
-  isDispensable(id: NodeId): boolean {
-    const { index, conf } = this.committed.lastConf;
-    const knows = (voter: NodeId) => {
-      const view = this.#members.find((member) => member.id === voter);
-      return (view?.disk.hardState.commit ?? 0) >= index;
-    };
-    return conf.removed.includes(id) && isQuorum(conf, knows);
   }
 
   /** The newest term that had a leader. */
@@ -472,5 +463,11 @@ export class Oracle {
     if (durable.lastIndex < index) this.#marks.hit("commitWithoutLeaderDisk");
     if (core.conf.votersOutgoing.length > 0) this.#marks.hit("jointCommit");
     this.committed.extend(written, index, term);
+    this.#confs.committed(last);
+  }
+
+  /** A tick has passed at a member. */
+  ticked(member: MemberView, core: RawNode): void {
+    this.#confs.ticked(member, core);
   }
 }

@@ -12,6 +12,8 @@ import type { MemberView } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import type { World } from "./world.ts";
 
+const NO_DATA = new Uint8Array(0);
+
 /** A snapshot with its data. */
 export interface StoredSnapshot {
   readonly meta: SnapshotMeta;
@@ -117,8 +119,9 @@ export class Snapshots {
     }
     const delay = this.#random.below(this.#options.sendMs + 1);
     const sent = { ...message, snapshot: snapshot.meta };
+    const isWitness = this.#member.core?.conf.witnesses.includes(message.to);
     const arrives = this.#world.sendSnapshot(sent, this.#member, {
-      data: snapshot.data,
+      data: isWitness === true ? NO_DATA : snapshot.data,
       delayMs: delay,
     });
     const isWrong = !this.#world.isCalm() &&
