@@ -10,6 +10,12 @@ import { assertInvariant } from "./invariant.ts";
 import { Pace } from "./pace.ts";
 import type { LogIndex } from "./types.ts";
 
+/**
+ * Denials in a row that prove a log lost. One can be an old answer that was
+ * delayed; each further one answers a probe of its own.
+ */
+const PROOF_OF_LOSS = 3;
+
 /** See {@linkcode Progress.state}. */
 export type ProgressState = "probe" | "replicate" | "snapshot";
 
@@ -54,10 +60,10 @@ export class Progress {
   /** How large they may be. */
   readonly batch: BatchSize;
   /**
-   * Whether the member says that it lacks what it acknowledged (H80): it
-   * counts in no commit until it acknowledges something again.
+   * How often in a row the member denied what it had acknowledged (H80). While
+   * there is a doubt it counts in no commit.
    */
-  lostLog = false;
+  denials = 0;
   /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
   sentCommit: LogIndex = 0;
   /** Learners do not count in quorums. */
@@ -87,12 +93,36 @@ export class Progress {
 
   /** What the member counts for in a commit. */
   get countedIndex(): LogIndex {
-    return this.lostLog ? 0 : this.matchIndex;
+    return this.denials > 0 ? 0 : this.matchIndex;
+  }
+
+  /**
+   * Whether the member lacks what it acknowledged, beyond doubt: for the rest
+   * of the term it counts in nothing and gets heartbeats only.
+   */
+  get lostLog(): boolean {
+    return this.denials >= PROOF_OF_LOSS;
   }
 
   /** Whether no append may be sent now. */
   get paused(): boolean {
-    return this.state === "snapshot" || this.flowPaused;
+    return this.state === "snapshot" || this.flowPaused || this.lostLog;
+  }
+
+  /**
+   * Takes a rejection that denies the very entry acknowledged last. Waits for
+   * a heartbeat's answer before asking again: sending the same at once could
+   * go on for ever.
+   *
+   * @returns Whether it was one.
+   */
+  maybeDeny(rejected: LogIndex): boolean {
+    const isDenial = this.state === "probe" && rejected > 0 &&
+      rejected === this.matchIndex && this.nextIndex === rejected + 1;
+    if (!isDenial) return false;
+    this.denials++;
+    this.flowPaused = true;
+    return true;
   }
 
   /** Starts to probe behind what is known to match, or behind a snapshot. */

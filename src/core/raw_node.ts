@@ -43,7 +43,6 @@ import type {
   SoftState,
   Term,
 } from "./types.ts";
-import { isWitness } from "./witness.ts";
 
 export type { ProposeAnswer, ProposeOutcome } from "./proposals.ts";
 

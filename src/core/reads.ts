@@ -8,6 +8,7 @@ import type { ReadRequest } from "./read_only.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 import { isVoter } from "./tracker.ts";
 import type { LogIndex, NodeId } from "./types.ts";
+import { isWitness } from "./witness.ts";
 
 /**
  * This member wants to read: takes it as leader, else asks the leader.
@@ -17,7 +18,8 @@ import type { LogIndex, NodeId } from "./types.ts";
 export function requestRead(raft: Raft, context: number): boolean {
   const { id, leader } = raft;
   if (raft.role === "leader") return takeRead(raft, { from: id, context });
-  if (leader === null) return false;
+  // A witness has nothing to answer from (H89).
+  if (leader === null || isWitness(raft.tracker.conf, id)) return false;
   raft.send({ type: "readIndex", from: id, to: leader, term: 0, context });
   return true;
 }

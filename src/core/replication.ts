@@ -8,7 +8,8 @@ import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import { confirmReads, releaseHeldReads } from "./reads.ts";
 import type { Load } from "./ready.ts";
-import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
+import { type Entry, entryBytes, type NodeId } from "./types.ts";
+import { isWitness } from "./witness.ts";
 
 /** Sends to everybody what they lack, or at least the commit index. */
 export function broadcastAppend(raft: Raft): void {
@@ -58,6 +59,9 @@ function sendAppend(
 ): void {
   const { log } = raft;
   const prevLogIndex = progress.nextIndex - 1;
+  const sent = isWitness(raft.tracker.conf, to)
+    ? raft.omission.of(entries)
+    : { entries, bytes };
   raft.send({
     type: "appendEntries",
     from: raft.id,
@@ -66,9 +70,9 @@ function sendAppend(
     prevLogIndex,
     prevLogTerm: log.runs.termAt(prevLogIndex) ?? 0,
     commitIndex: log.commitIndex,
-    entries,
+    entries: sent.entries,
   });
-  progress.sentEntries(entries.length, bytes);
+  progress.sentEntries(entries.length, sent.bytes);
   const last = prevLogIndex + entries.length;
   if (entries.length > 0 && last < log.lastIndex) progress.batch.cut(last);
   progress.sentCommit = log.commitIndex;
@@ -178,7 +182,7 @@ export function broadcastHeartbeat(raft: Raft, round: number): void {
     const progress = raft.tracker.progress.get(id);
     if (progress === undefined) continue;
     // Never more than the member has (H28).
-    const commitIndex = Math.min(progress.matchIndex, raft.log.commitIndex);
+    const commitIndex = Math.min(progress.countedIndex, raft.log.commitIndex);
     raft.send({
       type: "heartbeat",
       from: raft.id,
@@ -223,13 +227,7 @@ function handleRejection(
   message: AppendEntriesResponse,
 ): void {
   const { index, hintIndex, hintTerm, from } = message;
-  if (deniesMatch(progress, index)) {
-    // Its log was lost, or the answer is an old one. Sending the same again
-    // at once could go on for ever.
-    progress.lostLog = true;
-    progress.flowPaused = true;
-    return;
-  }
+  if (progress.maybeDeny(index)) return;
   // Skips all our entries of terms the follower cannot hold (C04).
   const probe = hintTerm > 0
     ? raft.log.runs.findConflictByTerm(hintIndex, hintTerm).index
@@ -240,23 +238,18 @@ function handleRejection(
   maybeSendAppend(raft, from, "always");
 }
 
-/** Whether a member refuses the very entry that it acknowledged last. */
-function deniesMatch(progress: Progress, rejected: LogIndex): boolean {
-  return progress.state === "probe" && rejected > 0 &&
-    rejected === progress.matchIndex && progress.nextIndex === rejected + 1;
-}
-
 function handleAcknowledgement(
   raft: Raft,
   progress: Progress,
   message: AppendEntriesResponse,
 ): void {
   const { from, index } = message;
-  // A member never has more of our log than we do; do not believe it.
-  if (index > raft.log.lastIndex) return;
+  // A member never has more of our log than we do; do not believe it. Nor one
+  // that lost its log: the answer may be from before (H27).
+  if (index > raft.log.lastIndex || progress.lostLog) return;
   const probed = progress.state === "probe" && progress.matchIndex === index;
   if (!progress.maybeUpdate(index) && !probed) return;
-  progress.lostLog = false;
+  progress.denials = 0;
   progress.batch.acknowledged(index);
   if (progress.state === "probe") progress.becomeReplicate();
   else if (progress.state === "replicate") {

@@ -7,6 +7,7 @@ import type { CoreConfig } from "./config.ts";
 import { Progress } from "./progress.ts";
 import { jointIndex, jointVote, type VoteResult } from "./quorum.ts";
 import type { ConfState, LogIndex, NodeId } from "./types.ts";
+import { isWitness, witnessLimit } from "./witness.ts";
 
 /** Everybody who counts in an election or a commit, ascending. */
 export function allVoters(conf: ConfState): NodeId[] {
@@ -41,6 +42,17 @@ export class Tracker {
   readonly #config: CoreConfig;
   readonly #matchOf = (id: NodeId): LogIndex | undefined =>
     this.progress.get(id)?.countedIndex;
+
+  /** This member; `null` before it was part of anything. */
+  #self: NodeId | null = null;
+  /** See {@linkcode witnessLimit}; as of the last count of a commit. */
+  #witnessLimit: LogIndex = Infinity;
+  readonly #limitedMatchOf = (id: NodeId): LogIndex | undefined => {
+    const counted = this.progress.get(id)?.countedIndex;
+    return counted !== undefined && isWitness(this.conf, id)
+      ? Math.min(counted, this.#witnessLimit)
+      : counted;
+  };
 
   constructor(conf: ConfState, config: CoreConfig, nextIndex: LogIndex) {
     this.#config = config;
@@ -79,15 +91,24 @@ export class Tracker {
   /** Forgets what was known in an earlier term. */
   reset(self: NodeId, stableIndex: LogIndex, nextIndex: LogIndex): void {
     this.votes.clear();
+    this.#self = self;
     for (const id of this.members) {
       const matchIndex = id === self ? stableIndex : 0;
       this.progress.set(id, this.#newProgress(id, matchIndex, nextIndex));
     }
   }
 
-  /** The largest index a quorum holds durably. */
+  /**
+   * The largest index a quorum holds durably. Witnesses count only for what
+   * the data voters hold that can keep up.
+   */
   quorumMatch(): LogIndex {
-    return this.quorumIndex(this.#matchOf);
+    if (this.conf.witnesses.length === 0) {
+      return this.quorumIndex(this.#matchOf);
+    }
+    const { electionTicks } = this.#config;
+    this.#witnessLimit = witnessLimit(this, this.#self, electionTicks);
+    return this.quorumIndex(this.#limitedMatchOf);
   }
 
   /** The largest value a quorum has acknowledged; 0 without voters. */
@@ -108,14 +129,17 @@ export class Tracker {
     return jointVote(voters, votersOutgoing, (id) => this.votes.get(id));
   }
 
-  /** Whether a quorum was heard of; `self` always is. */
+  /**
+   * Whether a quorum was heard of; `self` always is, and whoever lost its log
+   * is not: without it nothing can be committed in this term.
+   */
   quorumActive(self: NodeId): boolean {
     const { voters, votersOutgoing } = this.conf;
-    return jointVote(
-      voters,
-      votersOutgoing,
-      (id) => id === self || this.progress.get(id)?.recentActive === true,
-    ) === "won";
+    return jointVote(voters, votersOutgoing, (id) => {
+      const progress = this.progress.get(id);
+      return id === self ||
+        progress?.recentActive === true && !progress.lostLog;
+    }) === "won";
   }
 
   #newProgress(

@@ -33,7 +33,8 @@ export function requestTransfer(raft: Raft, target: NodeId): boolean {
 /** Whether a member may be handed over to at all: a voter that may lead. */
 export function isTransferable(raft: Raft, target: NodeId): boolean {
   const progress = raft.tracker.progress.get(target);
-  return progress !== undefined && !progress.learner && target !== raft.id &&
+  return progress !== undefined && !progress.learner && !progress.lostLog &&
+    target !== raft.id &&
     !raft.tracker.conf.witnesses.includes(target);
 }
 

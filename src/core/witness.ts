@@ -5,11 +5,16 @@
  *
  * @module
  */
-import type { Slice } from "./tail.ts";
-import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
 import { assertInvariant } from "./invariant.ts";
-import type { Progress } from "./progress.ts";
-import type { ConfState } from "./types.ts";
+import type { Slice } from "./tail.ts";
+import type { Tracker } from "./tracker.ts";
+import {
+  type ConfState,
+  type Entry,
+  entryBytes,
+  type LogIndex,
+  type NodeId,
+} from "./types.ts";
 
 /** Whether a member keeps no payload. */
 export function isWitness(conf: ConfState, id: NodeId): boolean {
@@ -73,12 +78,12 @@ export function entriesToStore(
 /**
  * The highest index for which witnesses count in a commit: one that all data
  * voters hold which are streamed to and take entries. The others are not
- * waited for: they are being brought up to date, or lag for `maxLagTicks`.
+ * waited for: they are being brought up to date, or lag for `maxLagTicks`; nor
+ * is the leader itself, `self`, whose own flush counts for itself.
  */
 export function witnessLimit(
-  conf: ConfState,
-  self: NodeId,
-  progress: ReadonlyMap<NodeId, Progress>,
+  { conf, progress }: Pick<Tracker, "conf" | "progress">,
+  self: NodeId | null,
   maxLagTicks: number,
 ): LogIndex {
   let limit = Infinity;
