@@ -39,10 +39,8 @@ export function suspectLeader(raft: Raft, id: NodeId): void {
   if (raft.role !== "follower" || raft.leader !== id) return;
   if (suspicion.of === id) return;
   suspicion.of = id;
-  suspicion.waitTicks = Math.max(
-    rankOf(raft, raft.id) * HEARTBEATS_PER_RANK * config.heartbeatTicks,
-    raft.lease.deafTicks,
-  );
+  suspicion.waitTicks = raft.lease.deafTicks +
+    rankOf(raft, raft.id) * HEARTBEATS_PER_RANK * config.heartbeatTicks;
   answerHeld(raft);
   if (suspicion.waitTicks === 0) maybeCampaign(raft, "preVote");
 }
