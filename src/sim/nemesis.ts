@@ -325,8 +325,13 @@ export class Nemesis {
   /** Whether every group has a quorum of whole disks without `host`. */
   #canLose(host: SimHost): boolean {
     return this.#world.groups.every((group) =>
-      group.hasQuorum((id) => id !== host.id && !this.#host(id)?.isRotten)
+      group.hasQuorum((id) => id !== host.id && !this.#isHurt(id))
     );
+  }
+
+  #isHurt(id: NodeId): boolean {
+    const host = this.#host(id);
+    return host !== undefined && (host.isRotten || host.isDoomed);
   }
 
   #mend(host: SimHost | undefined): void {

@@ -30,8 +30,10 @@ export interface Shrunk {
   readonly runs: number;
 }
 
-/** Groups of options, all of whose numbers mean less trouble when they are 0. */
+/** Groups of options whose times and shares mean less trouble when they are 0. */
 const TROUBLES = ["network", "disk", "host"] as const;
+
+const TIME_OR_SHARE = /(Ms|Permille)$/;
 
 /** Runs tried unless told otherwise. */
 const DEFAULT_MAX_RUNS = 400;
@@ -63,17 +65,16 @@ class Search {
 
   run(): Shrunk | undefined {
     if (this.#best.failure === undefined) return undefined;
-    this.#cutTime();
     let hasShrunk = true;
     while (hasShrunk && this.#runs < this.#maxRuns) {
       hasShrunk = false;
       for (const candidate of candidates(this.#best.options)) {
-        if (this.#runs >= this.#maxRuns) break;
         if (!isNew(candidate, this.#best.options)) continue;
         if (!this.#try(candidate)) continue;
         hasShrunk = true;
-        this.#cutTime();
       }
+      // Only now: what fails soon here may fail later with less in it.
+      this.#cutTime();
     }
     return {
       overrides: this.#overrides,
@@ -90,11 +91,23 @@ class Search {
     if (failedAt < ticks) this.#try({ ticks: failedAt });
   }
 
+  /** `undefined` for options that contradict each other. */
+  #run(overrides: SimOverrides): SimResult | undefined {
+    try {
+      return this.#options.run(overrides);
+    } catch (error) {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }
+  }
+
   /** Keeps the change if the run still fails in the same way. */
   #try(change: SimOverrides): boolean {
+    if (this.#runs >= this.#maxRuns) return false;
     this.#runs++;
     const overrides = merged(this.#overrides, change);
-    const result = this.#options.run(overrides);
+    const result = this.#run(overrides);
+    if (result === undefined) return false;
     if (!isSame(result.failure, this.#best.failure)) return false;
     this.#overrides = overrides;
     this.#best = result;
@@ -117,12 +130,12 @@ function* candidates(options: SimOptions): Generator<SimOverrides> {
   yield { flags: [] };
   for (const group of TROUBLES) {
     for (const [name, value] of Object.entries(options[group])) {
-      if (typeof value === "number") yield { [group]: { [name]: 0 } };
+      if (TIME_OR_SHARE.test(name)) yield { [group]: { [name]: 0 } };
       else if (value === true) yield { [group]: { [name]: false } };
     }
   }
   for (const [name, value] of Object.entries(DEFAULT_CONFIG)) {
-    yield { core: { [name]: value } };
+    if (name in options.core) yield { core: { [name]: value } };
   }
   if (clock.jitterMs > 0) yield { clock: { jitterMs: 0 } };
   yield { clock: { ratePermille: [] } };

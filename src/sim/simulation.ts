@@ -260,6 +260,14 @@ export class Simulation implements HostWorld, GroupWorld {
     this.#steps++;
     this.#hash.add(this.now());
     this.#hash.add(EVENT_CODE[event.type]);
+    try {
+      this.#dispatch(event);
+    } finally {
+      this.#record(event);
+    }
+  }
+
+  #dispatch(event: SimEvent): void {
     switch (event.type) {
       case "arrival":
         this.#arrive(event.packet);
@@ -288,6 +296,10 @@ export class Simulation implements HostWorld, GroupWorld {
       default:
         this.hostOf(event.node).handle(event);
     }
+  }
+
+  /** What happened and what it did, also if it ended the run. */
+  #record(event: SimEvent): void {
     if (event.type === "arrival") this.#hash.add(event.packet.sequence);
     const members = this.#changedBy(event);
     for (const member of members) this.#addState(member);
