@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { checkMembership } from "./check_conf.ts";
 import { assertInvariant } from "./invariant.ts";
 import { isSettled } from "./quiesce.ts";
 import { payloadBytes, type Raft } from "./raft.ts";
-import { allMembers } from "./tracker.ts";
 
 /**
  * Verifies a member.
@@ -18,7 +18,7 @@ export function checkRaft(raft: Raft): void {
   checkRole(raft);
   checkTail(raft);
   checkTime(raft);
-  checkTracker(raft);
+  checkMembership(raft);
   if (raft.role === "leader") checkLeader(raft);
 }
 
@@ -94,16 +94,6 @@ function checkTail(raft: Raft): void {
   }
 }
 
-function checkTracker(raft: Raft): void {
-  const { tracker } = raft;
-  const members = allMembers(tracker.conf);
-  assertInvariant(
-    members.length === tracker.progress.size &&
-      members.every((id) => tracker.progress.has(id)),
-    "progress records do not fit the configuration",
-  );
-}
-
 function checkLeader(raft: Raft): void {
   const { log, tracker } = raft;
   for (const [id, progress] of tracker.progress) {
@@ -117,6 +107,10 @@ function checkLeader(raft: Raft): void {
       state === "replicate" ||
         (progress.inflights.count === 0 && progress.inflights.bytes === 0),
       `progress of ${id}: window in use while in ${state}`,
+    );
+    assertInvariant(
+      progress.denials === 0 || state !== "replicate",
+      `progress of ${id}: streamed to though its log is in doubt`,
     );
   }
   const own = tracker.progress.get(raft.id);
