@@ -55,6 +55,8 @@ class Search {
   #overrides: SimOverrides;
   #best: SimResult;
   #runs = 1;
+  /** Changes that were kept. */
+  #shrinkings = 0;
 
   constructor(options: ShrinkOptions) {
     this.#options = options;
@@ -65,14 +67,10 @@ class Search {
 
   run(): Shrunk | undefined {
     if (this.#best.failure === undefined) return undefined;
-    let hasShrunk = true;
-    while (hasShrunk && this.#runs < this.#maxRuns) {
-      hasShrunk = false;
-      for (const candidate of candidates(this.#best.options)) {
-        if (!isNew(candidate, this.#best.options)) continue;
-        if (!this.#try(candidate)) continue;
-        hasShrunk = true;
-      }
+    let before = -1;
+    while (before !== this.#shrinkings) {
+      before = this.#shrinkings;
+      for (const changes of DIMENSIONS) this.#reduce(changes);
       // Only now: what fails soon here may fail later with less in it.
       this.#cutTime();
     }
@@ -81,6 +79,18 @@ class Search {
       result: this.#best,
       runs: this.#runs,
     };
+  }
+
+  /** Makes less of one thing for as long as the run fails. */
+  #reduce(changes: Dimension): void {
+    const tried = new Set<string>();
+    const isTaken = (change: SimOverrides) => {
+      const name = JSON.stringify(change);
+      if (tried.has(name) || !isNew(change, this.#best.options)) return false;
+      tried.add(name);
+      return this.#try(change);
+    };
+    while (changes(this.#best.options).some(isTaken));
   }
 
   /** What happens after the failure is of no interest. */
@@ -111,51 +121,66 @@ class Search {
     if (!isSame(result.failure, this.#best.failure)) return false;
     this.#overrides = overrides;
     this.#best = result;
+    this.#shrinkings++;
     this.#options.onProgress?.(result, this.#runs);
     return true;
   }
 }
 
-/** Changes to try, from those that save most to those that only simplify. */
-function* candidates(options: SimOptions): Generator<SimOverrides> {
-  const { members, groups, ticks, clock, faults, clients } = options;
-  for (const groups_ of smaller(groups)) yield { groups: groups_ };
-  for (const members_ of smaller(members)) yield { members: members_ };
-  for (const part of [0.25, 0.5, 0.75]) {
-    yield { ticks: Math.max(1, Math.floor(ticks * part)) };
-  }
-  for (const kinds of shorter(faults.kinds)) yield { faults: { kinds } };
-  for (const shapes of shorter(faults.shapes)) yield { faults: { shapes } };
-  if (options.tail !== "all") yield { tail: "all" };
-  yield { flags: [] };
-  for (const group of TROUBLES) {
-    for (const [name, value] of Object.entries(options[group])) {
-      if (TIME_OR_SHARE.test(name)) yield { [group]: { [name]: 0 } };
-      else if (value === true) yield { [group]: { [name]: false } };
-    }
-  }
-  for (const [name, value] of Object.entries(DEFAULT_CONFIG)) {
-    if (name in options.core) yield { core: { [name]: value } };
-  }
-  if (clock.jitterMs > 0) yield { clock: { jitterMs: 0 } };
-  yield { clock: { ratePermille: [] } };
-  for (const count of smaller(clients.count)) yield { clients: { count } };
-  yield { clients: { batchCount: 1 } };
-  yield* otherCandidates(options);
+/** Changes to try that make less of one thing, the boldest one first. */
+type Dimension = (options: SimOptions) => SimOverrides[];
+
+/** From what saves most to what only simplifies. */
+const DIMENSIONS: readonly Dimension[] = [
+  ({ groups }) => smaller(groups).map((less) => ({ groups: less })),
+  ({ members }) => smaller(members).map((less) => ({ members: less })),
+  ({ ticks }) =>
+    [0.25, 0.5, 0.75].map((part) => ({
+      ticks: Math.max(1, Math.floor(ticks * part)),
+    })),
+  ({ faults }) => shorter(faults.kinds).map((kinds) => ({ faults: { kinds } })),
+  ({ faults }) =>
+    shorter(faults.shapes).map((shapes) => ({ faults: { shapes } })),
+  () => [{ tail: "all" }],
+  () => [{ flags: [] }],
+  ({ clients }) =>
+    smaller(clients.count).map((count) => ({ clients: { count } })),
+  () => [{ clients: { batchCount: 1 } }],
+  () => [{ clock: { jitterMs: 0 } }],
+  () => [{ clock: { ratePermille: [] } }],
+  (options) => TROUBLES.flatMap((group) => lessTrouble(options, group)),
+  ({ core }) =>
+    Object.entries(DEFAULT_CONFIG).flatMap(([name, value]) =>
+      name in core ? [{ core: { [name]: value } }] : []
+    ),
+  otherLess,
+];
+
+function lessTrouble(
+  options: SimOptions,
+  group: typeof TROUBLES[number],
+): SimOverrides[] {
+  return Object.entries(options[group]).flatMap(
+    ([name, value]): SimOverrides[] => {
+      if (TIME_OR_SHARE.test(name)) return [{ [group]: { [name]: 0 } }];
+      return value === true ? [{ [group]: { [name]: false } }] : [];
+    },
+  );
 }
 
 /** Of groups of options that say by their names what is less. */
-function* otherCandidates(options: SimOptions): Generator<SimOverrides> {
-  for (const [group, values] of Object.entries(options)) {
-    if (typeof values !== "object" || Array.isArray(values)) continue;
-    for (const [name, value] of Object.entries(values)) {
+function otherLess(options: SimOptions): SimOverrides[] {
+  return Object.entries(options).flatMap(([group, values]) => {
+    if (typeof values !== "object" || Array.isArray(values)) return [];
+    return Object.entries(values).flatMap(([name, value]): SimOverrides[] => {
       if (Array.isArray(value) && value.every(isText)) {
-        for (const list of shorter(value)) yield { [group]: { [name]: list } };
-      } else if (name.endsWith("Permille") && typeof value === "number") {
-        yield { [group]: { [name]: 0 } };
+        return shorter(value).map((list) => ({ [group]: { [name]: list } }));
       }
-    }
-  }
+      return name.endsWith("Permille") && typeof value === "number"
+        ? [{ [group]: { [name]: 0 } }]
+        : [];
+    });
+  });
 }
 
 function isText(value: unknown): boolean {
