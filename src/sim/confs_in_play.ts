@@ -3,8 +3,15 @@
  *
  * @module
  */
+import type { NodeId } from "../core/types.ts";
 import type { CommittedLog } from "./committed_log.ts";
-import { type ConfRoles, membersOf, rolesAfter } from "./conf_model.ts";
+import {
+  type ConfRoles,
+  membersOf,
+  rolesAfter,
+  votesIn,
+} from "./conf_model.ts";
+import type { LogMirror } from "./log_mirror.ts";
 import type { MemberView } from "./oracle.ts";
 
 /**
@@ -30,4 +37,27 @@ export function confsInPlay(
     }
   }
   return confs;
+}
+
+/**
+ * Whether there is a voter with payloads among those for whom `has` holds
+ * whose log is no older than that of any other: a quorum with witnesses may
+ * know what was committed and yet hold it nowhere (thesis §11.7.2).
+ */
+export function someoneMayLead(
+  conf: ConfRoles,
+  members: readonly MemberView[],
+  has: (id: NodeId) => boolean,
+): boolean {
+  if (conf.witnesses.length === 0) return true;
+  const voters = members.filter(({ id }) => has(id) && votesIn(conf, id));
+  return voters.some((one) =>
+    !conf.witnesses.includes(one.id) &&
+    voters.every((other) => !isNewer(other.disk.durable, one.disk.durable))
+  );
+}
+
+function isNewer(log: LogMirror, than: LogMirror): boolean {
+  return log.lastTerm > than.lastTerm ||
+    log.lastTerm === than.lastTerm && log.lastIndex > than.lastIndex;
 }

@@ -8,7 +8,7 @@ import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import { EMPTY_CONF } from "../core/types.ts";
 import { BoundChecks } from "./bound_checks.ts";
 import { isQuorum, membersOf } from "./conf_model.ts";
-import { confsInPlay } from "./confs_in_play.ts";
+import { confsInPlay, someoneMayLead } from "./confs_in_play.ts";
 import { LEAVE_JOINT } from "./draw_change.ts";
 import {
   type PendingOperation,
@@ -174,7 +174,9 @@ export class SimGroup implements World {
    */
   hasQuorum(has: (id: NodeId) => boolean): boolean {
     return confsInPlay(this.oracle.committed, this.members)
-      .every((conf) => isQuorum(conf, has));
+      .every((conf) =>
+        isQuorum(conf, has) && someoneMayLead(conf, this.members, has)
+      );
   }
 
   /** Does what is left to do for the membership, without anything new. */
