@@ -1,0 +1,22 @@
+/**
+ * All mutants.
+ *
+ * @module
+ */
+import type { Mutant } from "../mutant.ts";
+import { ELECTIONS } from "./elections.ts";
+import { FLOW } from "./flow.ts";
+import { MEMBERSHIP_MUTANTS } from "./membership.ts";
+import { REPLICATION_MUTANTS } from "./replication.ts";
+import { SERVICES } from "./services.ts";
+import { TIME } from "./time.ts";
+
+/** Every mutant there is; ids are unique. */
+export const MUTANTS: readonly Mutant[] = [
+  ...ELECTIONS,
+  ...REPLICATION_MUTANTS,
+  ...FLOW,
+  ...MEMBERSHIP_MUTANTS,
+  ...SERVICES,
+  ...TIME,
+];
