@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  type ConfState,
   type CoreConfig,
   EMPTY_CONF,
   type Entry,
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   /** Entries every member starts with. */
   readonly logs?: Readonly<Record<number, readonly Entry[]>>;
   readonly terms?: Readonly<Record<number, number>>;
+  /** What the configuration they start with holds besides the voters. */
+  readonly conf?: Partial<ConfState>;
   /** How many of the newest entries a restart finds in memory; all if absent. */
   readonly tailEntries?: number;
 }
@@ -40,7 +43,7 @@ export interface ClusterOptions {
 /** One member and its surroundings. */
 export class Member {
   readonly id: NodeId;
-  readonly voters: readonly NodeId[];
+  readonly conf: ConfState;
   readonly config: Partial<CoreConfig>;
   node: RawNode;
   readonly disk: Disk;
@@ -49,17 +52,20 @@ export class Member {
   readonly tailEntries: number;
   /** Whether writes are held back until `flush`. */
   slowDisk = false;
+  /** Whether committed entries are held back until `applyAll`. */
+  slowMachine = false;
+  readonly unapplied: Entry[] = [];
   applied: Entry[] = [];
   readStates: { context: number; index: number }[] = [];
 
   constructor(
     id: NodeId,
-    voters: readonly NodeId[],
+    conf: ConfState,
     options: ClusterOptions,
     disk: Disk,
   ) {
     this.id = id;
-    this.voters = voters;
+    this.conf = conf;
     this.config = { ...options.config, ...options.configs?.[id] };
     this.tailEntries = options.tailEntries ?? Infinity;
     this.disk = disk;
@@ -69,8 +75,25 @@ export class Member {
   /** Loses what was not flushed, and starts again. */
   restart(): void {
     this.unflushed.length = 0;
+    this.unapplied.length = 0;
     this.applied = [];
     this.node = this.#start();
+  }
+
+  /** Loses its disk, and starts again as when the group was founded. */
+  wipe(): void {
+    this.disk.hardState = INITIAL_HARD_STATE;
+    this.disk.entries = [];
+    this.restart();
+  }
+
+  /** Applies what was handed out to be applied. */
+  applyAll(): void {
+    for (const entry of this.unapplied.splice(0)) {
+      this.applied.push(entry);
+      if (entry.type === "confChange") this.node.applyConfChange(entry.change);
+      this.node.applied(entry.index);
+    }
   }
 
   /** Writes a Ready to the disk. */
@@ -99,7 +122,7 @@ export class Member {
         seed = (seed * 48_271) % 2_147_483_647;
         return seed / 2_147_483_647;
       },
-      restored: restored(this.disk, this.voters, this.tailEntries),
+      restored: restored(this.disk, this.conf, this.tailEntries),
     });
   }
 }
@@ -107,7 +130,7 @@ export class Member {
 /** The state a disk restores. */
 export function restored(
   disk: Disk,
-  voters: readonly NodeId[],
+  conf: ConfState,
   tailEntries: number = Infinity,
 ): RestoredState {
   const runs: TermRun[] = [];
@@ -116,7 +139,7 @@ export function restored(
   }
   return {
     hardState: disk.hardState,
-    snapshot: { index: 0, term: 0, conf: { ...EMPTY_CONF, voters } },
+    snapshot: { index: 0, term: 0, conf },
     firstIndex: 1,
     lastIndex: disk.entries.length,
     prevTerm: 0,
@@ -133,10 +156,13 @@ export class Cluster {
   network: Message[] = [];
   /** Messages for which this holds are lost. */
   drop: (message: Message) => boolean = () => false;
+  readonly #options: ClusterOptions;
 
   constructor(size: number, options: ClusterOptions = {}) {
-    const voters = Array.from({ length: size }, (_, i) => i + 1);
-    for (const id of voters) {
+    this.#options = options;
+    const ids = Array.from({ length: size }, (_, i) => i + 1);
+    const conf = { ...EMPTY_CONF, voters: ids, ...options.conf };
+    for (const id of ids) {
       const entries = [...(options.logs?.[id] ?? [])];
       const term = options.terms?.[id] ?? entries.at(-1)?.term ?? 0;
       const disk = {
@@ -145,9 +171,17 @@ export class Cluster {
       };
       this.members.set(
         id,
-        new Member(id, voters, options, disk),
+        new Member(id, conf, options, disk),
       );
     }
+  }
+
+  /** Starts a member that knows nothing of the group, to be added to it. */
+  join(id: NodeId): Member {
+    const disk = { hardState: INITIAL_HARD_STATE, entries: [] };
+    const member = new Member(id, EMPTY_CONF, this.#options, disk);
+    this.members.set(id, member);
+    return member;
   }
 
   /** A member that exists. */
@@ -169,13 +203,8 @@ export class Cluster {
       const ready = member.node.ready();
       this.#send(ready.messages);
       member.readStates.push(...ready.readStates);
-      for (const entry of ready.committedEntries) {
-        member.applied.push(entry);
-        if (entry.type === "confChange") {
-          member.node.applyConfChange(entry.change);
-        }
-        member.node.applied(entry.index);
-      }
+      member.unapplied.push(...ready.committedEntries);
+      if (!member.slowMachine) member.applyAll();
       for (const load of ready.loads) member.load(load);
       member.unflushed.push(ready);
       if (!member.slowDisk) this.flush(id);
