@@ -86,6 +86,12 @@ export class Announcer {
     this.events.emit({ type: "membership", conf, index });
   }
 
+  /** A snapshot's configuration took effect; often it is the old one. */
+  restored(conf: ConfState, index: LogIndex): void {
+    if (JSON.stringify(conf) === JSON.stringify(this.#conf)) return;
+    this.membership(conf, index);
+  }
+
   /** The last word. */
   stop(reason: StopReason): void {
     this.#stopped = reason;

@@ -364,7 +364,7 @@ export class Member<C, R, Q, A> implements Participant {
     if (kind === "installed") {
       this.#freshness.applied(index);
       this.#proposals.installed({ term, index });
-      this.#announcer.membership(conf, index);
+      this.#announcer.restored(conf, index);
     }
     this.#announcer.events.emit({ type: "snapshot", index, term, kind });
   }

@@ -6,6 +6,7 @@
  */
 import type { InstallSnapshot } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
+import type { ProgressStatus } from "../core/status.ts";
 import type { GroupId, LogIndex, NodeId, Term } from "../core/types.ts";
 import { RaftError } from "../errors.ts";
 import type { Storage } from "../storage.ts";
@@ -24,10 +25,16 @@ const FIRST_DELAY = 1;
 const MAX_DELAY = 16;
 
 /** What the sender needs of the core. */
-export type SnapshotSenderCore = Pick<
-  RawNode,
-  "role" | "term" | "status" | "reportSnapshot"
->;
+export interface SnapshotSenderCore
+  extends Pick<RawNode, "role" | "term" | "reportSnapshot"> {
+  /** How the leader replicates to each member. */
+  status(): {
+    readonly progress: readonly Pick<
+      ProgressStatus,
+      "id" | "state" | "matchIndex"
+    >[];
+  };
+}
 
 /** What sending needs. */
 export interface SnapshotSenderOptions {

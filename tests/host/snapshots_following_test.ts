@@ -12,6 +12,7 @@ import {
 import { isolate, leaderAndFollower, tell } from "./support/outcomes.ts";
 import { collectEvents, type TestGroup, watch } from "./support/world.ts";
 
+const FOURTH = { id: 4, address: "host-4:1" };
 /** A line long enough for its snapshot to need chunks of its own. */
 const LONG = 20_000;
 
@@ -93,23 +94,31 @@ describe("a follower behind the leader's log", () => {
       assertEquals(world.network.bulk.transfers.length, 1);
     }));
 
-  it("tells of the snapshot and of the membership in it (H69, H75)", () =>
+  it("tells of the snapshot and of a membership that is new to it (H69, H75)", () =>
     withMemoryWorld(3, async (world) => {
-      const { leader, follower } = await behind(world);
+      const members = [
+        await world.member(1, new Journal(), NOTHING_TRAILS),
+        await world.member(2, new Journal(), NOTHING_TRAILS),
+      ];
+      const leader = await world.leader(members);
+      await write(world, leader, lines("a", 20));
+      await world.value(leader.snapshot());
+      const known = [...leader.status().conf.addresses, FOURTH];
+      const follower = await world.member(3, new Journal(), {
+        ...NOTHING_TRAILS,
+        members: known,
+      });
       const collected = collectEvents(follower);
-      world.network.heal();
       await caughtUp(world, leader, follower);
+      const { conf } = leader.status();
+      assertEquals(follower.status().conf, conf);
       const types: GroupEvent["type"][] = ["membership", "snapshot"];
       const told = collected.events.filter(({ type }) => types.includes(type))
         .slice(1);
       const { snapshotIndex, term } = follower.status();
       assertEquals(snapshotIndex, leader.status().snapshotIndex);
       assertEquals(told, [
-        {
-          type: "membership",
-          conf: leader.status().conf,
-          index: snapshotIndex,
-        },
+        { type: "membership", conf, index: snapshotIndex },
         { type: "snapshot", index: snapshotIndex, term, kind: "installed" },
       ]);
       collected.stop();

@@ -43,6 +43,8 @@ class Deployment {
           node: id,
           members: IDS.map((node) => ({ id: node, address: `host-${node}:1` })),
           machine,
+          snapshotEntries: 12,
+          snapshotTrailing: 0,
         })
       ),
     );
@@ -111,7 +113,7 @@ function pause(ms: number): Promise<void> {
 }
 
 describe("three hosts with four groups on the runtime's clock", () => {
-  it("apply every session's commands once and in the same order, through restarts and cuts (H102)", async () => {
+  it("apply every session's commands once and in the same order, through restarts, cuts and snapshots (H70, H102)", async () => {
     const deployment = new Deployment();
     await Promise.all(IDS.map((id) => deployment.start(id)));
     const clients = IDS.flatMap((id) =>
@@ -133,7 +135,9 @@ describe("three hosts with four groups on the runtime's clock", () => {
     for (const group of GROUPS) {
       const answers: string[][] = [];
       for (const id of IDS) {
-        answers.push(await deployment.group(id, group).read(null));
+        const member = deployment.group(id, group);
+        answers.push(await member.read(null));
+        assert(member.status().snapshotIndex > 0);
       }
       const wanted = written.flat().filter((line) =>
         line.split("/")[1] === `${group}`

@@ -1,0 +1,347 @@
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { InstallSnapshot } from "../../src/core/message.ts";
+import type { ProgressStatus } from "../../src/core/status.ts";
+import type {
+  Entry,
+  NodeId,
+  Role,
+  SnapshotMeta,
+  Term,
+} from "../../src/core/types.ts";
+import { EMPTY_CONF } from "../../src/core/types.ts";
+import { AppliedHistory } from "../../src/host/applied_history.ts";
+import { BulkLane } from "../../src/host/bulk_lane.ts";
+import { paced } from "../../src/host/paced.ts";
+import { SnapshotSender } from "../../src/host/snapshot_sender.ts";
+import { Tasks } from "../../src/host/tasks.ts";
+import type { SnapshotTransfer } from "../../src/transport.ts";
+import { ManualClock } from "./support/manual_clock.ts";
+import { untilAborted } from "./support/until_aborted.ts";
+import { microtasks, watch } from "./support/world.ts";
+
+const NEVER = new AbortController().signal;
+
+/** A transport whose snapshots end when the test says so. */
+class FakeLine {
+  readonly begun: string[] = [];
+  /** What ends each of those under way. */
+  readonly open: { readonly pass: () => void; readonly fail: () => void }[] =
+    [];
+
+  sendSnapshot(
+    address: string,
+    _: SnapshotTransfer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.begun.push(address);
+    const work = new Promise<void>((resolve, reject) => {
+      const fail = () => reject(new Error("It broke"));
+      this.open.push({ pass: resolve, fail });
+    });
+    return untilAborted(work, signal);
+  }
+}
+
+function metaAt(index: number): SnapshotMeta {
+  return { index, term: 1, conf: EMPTY_CONF };
+}
+
+async function* noChunks(): AsyncGenerator<Uint8Array> {}
+
+function transferTo(to: NodeId): SnapshotTransfer {
+  const chunks = noChunks();
+  return { group: 1, from: 1, to, term: 1, meta: metaAt(1), chunks };
+}
+
+type Peer = Pick<ProgressStatus, "id" | "state" | "matchIndex">;
+
+/** A leader's sender, with everything around it in the test's hands. */
+class Bench {
+  readonly clock = new ManualClock();
+  readonly line = new FakeLine();
+  readonly reports: (readonly [NodeId, boolean])[] = [];
+  readonly core: {
+    role: Role;
+    term: Term;
+    progress: Peer[];
+    status: () => { progress: Peer[] };
+    reportSnapshot: (peer: NodeId, ok: boolean) => void;
+  } = {
+    role: "leader",
+    term: 1,
+    progress: [
+      { id: 2, state: "snapshot", matchIndex: 0 },
+      { id: 3, state: "snapshot", matchIndex: 0 },
+    ],
+    status: () => ({ progress: this.core.progress }),
+    reportSnapshot: (peer, ok) => this.reports.push([peer, ok]),
+  };
+  /** Where the storage's snapshot is. */
+  stored = 10;
+  readonly sender: SnapshotSender;
+
+  constructor() {
+    this.sender = new SnapshotSender({
+      group: 1,
+      core: this.core,
+      storage: {
+        snapshotReader: () =>
+          Promise.resolve({
+            meta: metaAt(this.stored),
+            bytes: 0,
+            chunks: () => noChunks(),
+          }),
+      },
+      lane: new BulkLane(this.line),
+      clock: this.clock,
+      tasks: new Tasks(),
+      electionMs: 100,
+      addressOf: (id) => `host-${id}`,
+      inTurn: (work) => work(),
+    });
+  }
+
+  async send(to: NodeId, index = 10): Promise<void> {
+    const message: InstallSnapshot = {
+      type: "installSnapshot",
+      from: 1,
+      to,
+      term: this.core.term,
+      snapshot: metaAt(index),
+    };
+    this.sender.send(message);
+    await microtasks();
+  }
+
+  async tick(ms = 0): Promise<void> {
+    this.clock.skip(ms);
+    this.sender.tick();
+    await microtasks();
+  }
+}
+
+describe("SnapshotSender", () => {
+  it("reports each transfer once, however often it was asked for", async () => {
+    const bench = new Bench();
+    await bench.send(2);
+    await bench.send(2);
+    await bench.send(3);
+    assertEquals(bench.line.begun, ["host-2", "host-3"]);
+    bench.line.open[0]?.pass();
+    bench.line.open[1]?.fail();
+    await microtasks();
+    await bench.tick();
+    assertEquals(bench.reports, [[2, true], [3, false]]);
+  });
+
+  it("reports nothing that the core has lost interest in", async () => {
+    const ends: ((bench: Bench) => void)[] = [
+      (bench) => {
+        bench.core.progress = [{ id: 3, state: "snapshot", matchIndex: 0 }];
+      },
+      (bench) => {
+        bench.core.progress = [{ id: 2, state: "replicate", matchIndex: 4 }];
+      },
+      (bench) => {
+        bench.core.role = "follower";
+      },
+      (bench) => {
+        bench.core.term = 2;
+      },
+    ];
+    for (const end of ends) {
+      const bench = new Bench();
+      await bench.send(2);
+      assertEquals(bench.sender.activeCount, 1);
+      end(bench);
+      await bench.tick();
+      assertEquals(bench.sender.activeCount, 0);
+      assertEquals(bench.sender.pinnedIndex, Infinity);
+      bench.line.open[0]?.pass();
+      await microtasks();
+      assertEquals(bench.reports, []);
+    }
+  });
+
+  it("sends whatever the storage has, if it is enough (H66)", async () => {
+    const bench = new Bench();
+    bench.stored = 30;
+    await bench.send(2, 10);
+    assertEquals(bench.sender.pinnedIndex, 30);
+    bench.stored = 5;
+    await bench.send(3, 10);
+    assertEquals(bench.line.begun, ["host-2"]);
+    assertEquals(bench.reports, [[3, false]]);
+  });
+
+  it("waits longer after each failure, and no longer after a success", async () => {
+    const bench = new Bench();
+    const waits = [0, 100, 200, 400];
+    for (const [at, ms] of waits.entries()) {
+      await bench.send(2);
+      await bench.tick(Math.max(0, ms - 1));
+      assertEquals(bench.line.begun.length, ms === 0 ? at + 1 : at);
+      await bench.tick(1);
+      assertEquals(bench.line.begun.length, at + 1);
+      bench.line.open[at]?.fail();
+      await microtasks();
+    }
+    await bench.tick(800);
+    await bench.send(2);
+    bench.line.open.at(-1)?.pass();
+    await microtasks();
+    await bench.send(2);
+    assertEquals(bench.line.begun.length, waits.length + 2);
+  });
+
+  it("keeps the log until the member has followed, for so many own snapshots (H66)", async () => {
+    const bench = new Bench();
+    await bench.send(2);
+    bench.line.open[0]?.pass();
+    await microtasks();
+    await bench.tick();
+    assertEquals(bench.sender.pinnedIndex, 10);
+    bench.core.progress = [{ id: 2, state: "probe", matchIndex: 10 }];
+    await bench.tick();
+    assertEquals(bench.sender.pinnedIndex, Infinity);
+
+    bench.core.progress = [{ id: 2, state: "snapshot", matchIndex: 0 }];
+    await bench.send(2);
+    for (let count = 0; count < 4; count++) bench.sender.took();
+    assertEquals(bench.sender.pinnedIndex, 10);
+    bench.sender.took();
+    assertEquals(bench.sender.pinnedIndex, Infinity);
+    assertEquals(bench.sender.activeCount, 1);
+  });
+});
+
+describe("BulkLane", () => {
+  it("sends four at a time, the others in order (H110)", async () => {
+    const line = new FakeLine();
+    const lane = new BulkLane(line);
+    const fates = [1, 2, 3, 4, 5, 6].map((to) =>
+      watch(lane.send(`${to}`, transferTo(to), NEVER))
+    );
+    await microtasks();
+    assertEquals(line.begun, ["1", "2", "3", "4"]);
+    line.open[2]?.fail();
+    await microtasks();
+    assertEquals(line.begun, ["1", "2", "3", "4", "5"]);
+    line.open[0]?.pass();
+    await microtasks();
+    assertEquals(line.begun.at(-1), "6");
+    assertEquals(
+      fates.map((fate) => fate().type),
+      ["resolved", "pending", "rejected", "pending", "pending", "pending"],
+    );
+  });
+
+  it("gives up a place in the queue when it is aborted", async () => {
+    const line = new FakeLine();
+    const lane = new BulkLane(line);
+    for (const to of [1, 2, 3, 4]) {
+      watch(lane.send(`${to}`, transferTo(to), NEVER));
+    }
+    const controller = new AbortController();
+    const waiting = watch(lane.send("5", transferTo(5), controller.signal));
+    watch(lane.send("6", transferTo(6), NEVER));
+    controller.abort(new Error("enough"));
+    await microtasks();
+    assertEquals(waiting().type, "rejected");
+    line.open[0]?.pass();
+    await microtasks();
+    assertEquals(line.begun.at(-1), "6");
+  });
+});
+
+describe("paced()", () => {
+  async function* chunks(count: number, bytes: number) {
+    for (let at = 0; at < count; at++) yield new Uint8Array(bytes).fill(at);
+  }
+
+  it("gives the turns their time after each slice, and changes nothing (H74)", async () => {
+    for (const [count, bytes] of [[16, 100_000], [2_000, 10]] as const) {
+      const clock = new ManualClock();
+      const taken: number[] = [];
+      const draw = async () => {
+        const source = paced(chunks(count, bytes), { clock, signal: NEVER });
+        for await (const chunk of source) taken.push(chunk[0] ?? -1);
+      };
+      const drawn = watch(draw());
+      let slices = 0;
+      while (drawn().type === "pending") {
+        // Longer than any slice needs.
+        for (let wait = 0; wait < 100; wait++) await microtasks();
+        if (clock.runScheduled()) slices++;
+      }
+      const wanted = Array.from({ length: count }, (_, at) => at % 256);
+      assertEquals(taken, wanted);
+      assert(slices >= 5, `${slices} slices`);
+    }
+  });
+
+  it("ends in the middle of a wait when it is aborted", async () => {
+    const clock = new ManualClock();
+    const controller = new AbortController();
+    async function* hanging() {
+      yield new Uint8Array(1);
+      await new Promise<void>(() => {});
+    }
+    const source = paced(hanging(), { clock, signal: controller.signal });
+    assertEquals((await source.next()).done, false);
+    const next = source.next();
+    controller.abort(new Error("enough"));
+    await assertRejects(() => next, Error, "enough");
+  });
+
+  it("lets go of its source when its reader leaves", async () => {
+    let isOpen = true;
+    async function* source() {
+      try {
+        for (;;) yield new Uint8Array(1);
+      } finally {
+        isOpen = false;
+      }
+    }
+    const options = { clock: new ManualClock(), signal: NEVER };
+    for await (const chunk of paced(source(), options)) {
+      assertEquals(chunk.length, 1);
+      break;
+    }
+    await microtasks();
+    assertEquals(isOpen, false);
+  });
+});
+
+describe("AppliedHistory", () => {
+  function entries(term: number, from: number, count: number): Entry[] {
+    return Array.from(
+      { length: count },
+      (_, at) => ({ type: "noop", term, index: from + at }),
+    );
+  }
+  const outcomes = (count: number, result: number) =>
+    Array.from({ length: count }, () => ({ type: "result", result } as const));
+
+  it("knows term and outcome of the newest entries, and forgets the oldest", () => {
+    const history = new AppliedHistory<number>();
+    history.add(entries(1, 1, 5_000), outcomes(5_000, 1));
+    history.add(
+      [...entries(1, 5_001, 2), ...entries(2, 5_003, 2)],
+      outcomes(4, 2),
+    );
+    assertEquals(history.find(5_000)?.term, 1);
+    assertEquals(history.find(5_002)?.term, 1);
+    assertEquals(history.find(5_003), {
+      term: 2,
+      outcome: { type: "result", result: 2 },
+    });
+    assertEquals(history.find(5_005), undefined);
+    history.add(entries(2, 5_005, 5_000), outcomes(5_000, 3));
+    assertEquals(history.find(1), undefined);
+    assertEquals(history.find(5_001)?.term, 1);
+    history.clear();
+    assertEquals(history.find(5_001), undefined);
+  });
+});
