@@ -78,13 +78,8 @@ export function notePriorityFailure(raft: Raft, target: NodeId): void {
   preference.restart();
 }
 
-/** A member kept silent for a whole period: it is not fit. */
-export function noteSilence(raft: Raft, id: NodeId): void {
-  if (raft.preference.target === id) raft.preference.restart();
-}
-
 /**
- * The most preferred voter that lags less than a tick: it has all that the log
+ * The most preferred live voter that lags less than a tick: it has all that the log
  * held at the last one. Writes that go on would keep it from ever holding the
  * very last entry.
  */
@@ -95,8 +90,9 @@ function findPreferred(raft: Raft): NodeId | null {
   for (const id of raft.tracker.members) {
     const progress = raft.tracker.progress.get(id);
     if (progress === undefined || progress.priority <= highest) continue;
-    if (progress.state !== "replicate" || !isTransferable(raft, id)) continue;
+    if (!isTransferable(raft, id)) continue;
     if (progress.matchIndex < raft.preference.lastIndex) continue;
+    if (progress.pace.silentTicks >= raft.config.electionTicks) continue;
     best = id;
     highest = progress.priority;
   }

@@ -8,6 +8,7 @@
  * @module
  */
 import { isJoint } from "./conf_change.ts";
+import { isHandingOver } from "./departure.ts";
 import type { Message, Quiesce } from "./message.ts";
 import type { Raft } from "./raft.ts";
 import { broadcastHeartbeat } from "./replication.ts";
@@ -65,8 +66,8 @@ export function isSettled(raft: Raft): boolean {
   const { config, log, tracker, readOnly } = raft;
   const { conf } = tracker;
   if (!config.checkQuorum || raft.transferTarget !== null) return false;
-  // Somebody preferred is about to take over.
-  if (raft.preference.target !== null) return false;
+  // Somebody preferred is about to take over, or anybody.
+  if (raft.preference.target !== null || isHandingOver(raft)) return false;
   if (readOnly.count > 0 || log.commitIndex < log.lastIndex) return false;
   if (!raft.committedInTerm || raft.pendingConfIndex > log.appliedIndex) {
     return false;

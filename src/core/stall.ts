@@ -69,8 +69,8 @@ export function findHeir(raft: Raft): NodeId | null {
   for (const id of members) {
     const record = progress.get(id);
     if (record === undefined || !isTransferable(raft, id)) continue;
-    if (!record.recentActive || record.state !== "replicate") continue;
-    if (record.matchIndex <= most) continue;
+    if (record.pace.silentTicks >= raft.config.electionTicks) continue;
+    if (record.state !== "replicate" || record.matchIndex <= most) continue;
     best = id;
     most = record.matchIndex;
   }

@@ -7,13 +7,12 @@ import { tickDeparture } from "./departure.ts";
 import { timeoutCampaign } from "./election.ts";
 import { tickSuspicion } from "./failover.ts";
 import { tickMembers } from "./member_ticks.ts";
-import { notePriorityFailure, noteSilence, tickPriority } from "./priority.ts";
+import { notePriorityFailure, tickPriority } from "./priority.ts";
 import { maybeQuiesce, ping } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import { beginRound } from "./reads.ts";
 import { reportUnreachable } from "./replication.ts";
 import { tickStall } from "./stall.ts";
-import type { NodeId } from "./types.ts";
 
 /**
  * One tick passes.
@@ -74,20 +73,18 @@ function endTransfer(raft: Raft): void {
 
 /** A leader that heard of no quorum since the last check steps down. */
 function checkQuorum(raft: Raft): void {
-  if (!raft.config.checkQuorum) return;
+  const { config } = raft;
+  if (!config.checkQuorum) return;
   if (!raft.tracker.quorumActive(raft.id)) {
     raft.becomeFollower(raft.term, null);
     return;
   }
   for (const [id, progress] of raft.tracker.progress) {
     if (id === raft.id) continue;
-    if (!progress.recentActive) handleSilence(raft, id);
+    if (!progress.recentActive && config.adaptiveFlow) {
+      // What is sent to a silent member may be lost.
+      reportUnreachable(raft, id);
+    }
     progress.recentActive = false;
   }
-}
-
-/** A member was silent for a whole period: what is sent to it may be lost. */
-function handleSilence(raft: Raft, id: NodeId): void {
-  noteSilence(raft, id);
-  if (raft.config.adaptiveFlow) reportUnreachable(raft, id);
 }
