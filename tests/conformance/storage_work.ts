@@ -5,7 +5,13 @@
  *
  * @module
  */
-import type { Entry, LogIndex, Ready } from "../../src/core/mod.ts";
+import type {
+  Entry,
+  LogIndex,
+  Message,
+  Ready,
+  Term,
+} from "../../src/core/mod.ts";
 import type { KitMessage } from "./kit_types.ts";
 import type { Member } from "./member.ts";
 import type { Envelope, World } from "./world.ts";
@@ -97,8 +103,7 @@ export class StorageWork {
     this.#write(member, ready);
     const appliedTo = this.#apply(member, committedEntries);
     this.#releaseReads(member, ready);
-    this.#world.send(messages);
-    this.#world.send(messagesAfterPersist);
+    this.#world.send(inSendingOrder(messages, messagesAfterPersist));
     member.node.persisted(ready.number);
     if (committedEntries.length > 0) member.reportApplied(appliedTo);
   }
@@ -210,6 +215,30 @@ export class StorageWork {
       });
     }
   }
+}
+
+/**
+ * Everything that leaves once a write is durable. The core keeps requests for
+ * votes back until then, the reference does not: the network gets them where
+ * they were made, before what the candidate says in the term it stands for.
+ */
+function inSendingOrder(
+  messages: readonly Message[],
+  afterPersist: readonly Message[],
+): Message[] {
+  const ordered = [...messages];
+  for (const request of afterPersist) {
+    if (request.type !== "requestVote") continue;
+    const at = ordered.findIndex((other) => madeIn(other) >= request.term);
+    ordered.splice(at < 0 ? ordered.length : at, 0, request);
+  }
+  const answers = afterPersist.filter(({ type }) => type !== "requestVote");
+  return [...ordered, ...answers];
+}
+
+/** The term in which a message was made; a pre-vote speaks of the next. */
+function madeIn({ type, term }: Message): Term {
+  return type === "requestPreVote" ? term - 1 : term;
 }
 
 /** Whether a node's own vote goes out with this Ready. */
