@@ -110,6 +110,10 @@ export function wake(raft: Raft, cause: NodeId | null): void {
   if (raft.role === "leader") {
     raft.electionElapsed = 0;
     raft.heartbeatElapsed = 0;
+    for (const [id, progress] of raft.tracker.progress) {
+      // Who was heard of before the sleep may be gone by now.
+      progress.recentActive = id === raft.id;
+    }
     broadcastHeartbeat(raft, 0);
   } else if (leader !== null && leader !== cause) ping(raft, leader);
 }
