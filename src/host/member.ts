@@ -6,23 +6,13 @@
 import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { Ready } from "../core/ready.ts";
-import type {
-  Entry,
-  GroupId,
-  LogIndex,
-  NodeId,
-  SnapshotMeta,
-} from "../core/types.ts";
-import { RaftError } from "../errors.ts";
-import type {
-  ApplyOutcome,
-  MachineRunner,
-  SessionRef,
-} from "../rsm/machine_runner.ts";
+import type { Entry, GroupId, NodeId, SnapshotMeta } from "../core/types.ts";
+import type { ApplyOutcome, MachineRunner } from "../rsm/machine_runner.ts";
 import type { GroupEvent, GroupStatus, StopReason } from "../status.ts";
 import type { PeerState, SnapshotTransfer } from "../transport.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Applier } from "./applier.ts";
+import { Calls } from "./calls.ts";
 import type { CommitNotices } from "./commit_notices.ts";
 import type { Departure } from "./departure.ts";
 import type { Durability } from "./durability.ts";
@@ -35,15 +25,7 @@ import {
   type MemberOptions,
 } from "./member_parts.ts";
 import { describeMember } from "./member_status.ts";
-import {
-  type Committed,
-  deadlineOf,
-  type GroupSettings,
-  type IgnoredReason,
-  type ProposeOptions,
-  type ReadOptions,
-  type WaitOptions,
-} from "./options.ts";
+import type { IgnoredReason } from "./options.ts";
 import type { HostServices, Participant } from "./participant.ts";
 import type { Peers, Sender } from "./peers.ts";
 import type { Proposals } from "./proposals.ts";
@@ -59,10 +41,11 @@ const MAX_READYS_PER_TURN = 8;
 export class Member<C, R, Q, A> implements Participant {
   readonly group: GroupId;
   readonly node: NodeId;
+  /** What users may ask. */
+  readonly calls: Calls<C, R, Q, A>;
   marked = false;
   applying = false;
   readonly #services: HostServices;
-  readonly #settings: GroupSettings;
   readonly #core: RawNode;
   readonly #runner: MachineRunner<C, R, Q, A>;
   readonly #peers: Peers;
@@ -87,7 +70,6 @@ export class Member<C, R, Q, A> implements Participant {
     this.group = settings.group;
     this.node = settings.node;
     this.#services = services;
-    this.#settings = settings;
     this.#core = core;
     this.#runner = runner;
     const hooks: MemberHooks<R> = {
@@ -112,6 +94,17 @@ export class Member<C, R, Q, A> implements Participant {
     this.#reads = callers.reads;
     this.#transfers = callers.transfers;
     this.#departure = callers.departure;
+    this.calls = new Calls({
+      clock: services.clock,
+      timeoutMs: settings.timeoutMs,
+      runner,
+      snapshots: engine.snapshots,
+      ...callers,
+      wake: hooks.wake,
+      serve: () => this.#serve(),
+      phase: () => this.#phase,
+      stopError: () => this.#stopError(),
+    });
   }
 
   /** Whether it takes part no longer. */
@@ -131,83 +124,7 @@ export class Member<C, R, Q, A> implements Participant {
       this.#reads.canServe(this.#runner.appliedIndex);
   }
 
-  // Calls of users.
-
-  /** Proposes a command, of a session if given. */
-  propose(
-    command: C,
-    options: ProposeOptions,
-    session?: SessionRef,
-  ): Promise<Committed<R>> {
-    if (this.#stopping !== null || this.isStopped) {
-      return Promise.reject(
-        new RaftError(...this.#stopError(), { outcome: "notAppended" }),
-      );
-    }
-    try {
-      const committed = this.#proposals.add({
-        data: this.#runner.encode(command, session),
-        deadline: this.#deadline(options),
-        forward: options.forward ?? true,
-        signal: options.signal,
-      });
-      this.#services.wake(this);
-      return committed;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Answers a query. */
-  read(query: Q, options: ReadOptions): Promise<A> {
-    if (this.#stopping !== null || this.isStopped) {
-      return Promise.reject(new RaftError(...this.#stopError()));
-    }
-    try {
-      const read = {
-        query,
-        deadline: this.#deadline(options),
-        forward: options.forward ?? true,
-        signal: options.signal,
-      };
-      const stale = options.consistency === "stale";
-      const answer = stale ? this.#reads.addStale(read) : this.#reads.add(read);
-      if (stale) this.#serve();
-      else this.#services.wake(this);
-      return answer;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Hands the leadership over. */
-  transferLeadership(
-    to: NodeId | undefined,
-    options: WaitOptions,
-  ): Promise<void> {
-    if (this.isStopped) {
-      return Promise.reject(new RaftError(...this.#stopError()));
-    }
-    const { signal } = options;
-    try {
-      return this.#transfers.request(to, this.#deadline(options), signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Takes a snapshot of what is applied. */
-  snapshot(options: WaitOptions): Promise<LogIndex> {
-    if (this.isStopped) {
-      return Promise.reject(new RaftError(...this.#stopError()));
-    }
-    try {
-      const { signal } = options;
-      return this.#snapshots.request(this.#deadline(options), signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
+  // What users see.
 
   /** The member at this instant. */
   status(): GroupStatus {
@@ -458,19 +375,16 @@ export class Member<C, R, Q, A> implements Participant {
     this.#services.stopped(this, reason);
   }
 
+  get #phase(): "running" | "stopping" | "stopped" {
+    if (this.isStopped) return "stopped";
+    return this.#stopping === null ? "running" : "stopping";
+  }
+
   #stopError(): [StopReason["code"], string] {
     const reason = this.#announcer.stopped;
     return [
       reason?.code ?? "stopped",
       stopErrorMessage(this.group, this.node, reason),
     ];
-  }
-
-  #deadline(options: WaitOptions): number {
-    return deadlineOf(
-      this.#services.clock.now(),
-      options.timeoutMs,
-      this.#settings.timeoutMs,
-    );
   }
 }

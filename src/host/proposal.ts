@@ -35,6 +35,11 @@ export class Proposal<R> {
   term: Term = 0;
   /** Another proposal waiting at the same index, for another term (H105). */
   sibling: Proposal<R> | null = null;
+  /**
+   * Those that leave with it in one call, itself included, oldest first;
+   * `null` if it may leave alone.
+   */
+  unit: readonly Proposal<R>[] | null = null;
   readonly signal: AbortSignal | undefined;
   /** Listens to `signal`; taken off when the proposal settles. */
   onAbort: (() => void) | null = null;

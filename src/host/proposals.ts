@@ -10,9 +10,12 @@ import type { Entry, EntryId, LogIndex, NodeId, Term } from "../core/types.ts";
 import type { RaftErrorCode } from "../errors.ts";
 import { RaftError } from "../errors.ts";
 import type { ApplyOutcome } from "../rsm/machine_runner.ts";
+import { AppendedProposals } from "./appended_proposals.ts";
 import { AppliedHistory } from "./applied_history.ts";
 import type { Committed } from "./options.ts";
 import { Proposal } from "./proposal.ts";
+import { isFull } from "./proposal_chunk.ts";
+import { ProposalBatch } from "./proposal_batch.ts";
 import {
   dropError,
   expired,
@@ -24,10 +27,8 @@ import {
   unanswered,
 } from "./proposal_errors.ts";
 
-/** Commands handed to the core in one call, at most. */
-const MAX_CHUNK_COUNT = 1_024;
-/** Bytes of commands handed to the core in one call; one always fits. */
-const MAX_CHUNK_BYTES = 1 << 20;
+/** Commands of one batch; far below what one message may carry. */
+const MAX_BATCH_COUNT = 16_384;
 
 /** What the registry needs of the core. */
 export type ProposalCore = Pick<
@@ -47,8 +48,12 @@ export interface ProposalsOptions {
 }
 
 /** How a proposal is made. */
-export interface NewProposal {
+export interface NewProposal extends ProposalWait {
   readonly data: Uint8Array;
+}
+
+/** How long a proposal waits, and for whom. */
+export interface ProposalWait {
   readonly deadline: number;
   readonly forward: boolean;
   readonly signal: AbortSignal | undefined;
@@ -70,8 +75,8 @@ export class Proposals<R> {
   #blocked = false;
   /** Those of stage `forwarded`, by ticket. */
   readonly #forwarded = new Map<number, Forwarded<R>>();
-  /** Those of stage `appended`, by index; several per index are chained. */
-  readonly #appended = new Map<LogIndex, Proposal<R>>();
+  /** Those of stage `appended`. */
+  readonly #appended: AppendedProposals<R> = new AppendedProposals();
   /** For answers that are late; empty unless something is forwarded. */
   readonly #history: AppliedHistory<R> = new AppliedHistory();
   #lastTicket: number;
@@ -107,17 +112,38 @@ export class Proposals<R> {
 
   /** Takes a command in, unless a budget is exceeded. */
   add(options: NewProposal): Promise<Committed<R>> {
-    const refusal = this.#refusal(options);
+    const size = { count: 1, bytes: options.data.length };
+    const refusal = this.#refusal(size, options);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const proposal = new Proposal<R>(options.data, options, resolve, reject);
-      this.#count++;
-      this.#bytes += proposal.bytes;
-      if (proposal.deadline < this.#earliestDeadline) {
-        this.#earliestDeadline = proposal.deadline;
+      this.#enqueue(new Proposal<R>(options.data, options, resolve, reject));
+    });
+  }
+
+  /**
+   * Takes commands in that are appended in one call, all or none, unless a
+   * budget is exceeded.
+   */
+  addAll(
+    commands: readonly Uint8Array[],
+    options: ProposalWait,
+  ): Promise<Committed<R>[]> {
+    if (commands.length === 0) return Promise.resolve([]);
+    let bytes = 0;
+    for (const { length } of commands) bytes += length;
+    const refusal = this.#refusal({ count: commands.length, bytes }, options);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      const batch = new ProposalBatch<R>(commands.length, resolve, reject);
+      const applied = (committed: Committed<R>) => batch.applied(committed);
+      const failed = (error: unknown) => batch.failed(error);
+      const unit = commands.map((data) =>
+        new Proposal<R>(data, options, applied, failed)
+      );
+      for (const proposal of unit) {
+        proposal.unit = unit;
+        this.#enqueue(proposal);
       }
-      this.#queue.push(proposal);
-      if (proposal.signal !== undefined) this.#listen(proposal);
     });
   }
 
@@ -130,7 +156,10 @@ export class Proposals<R> {
     let bytes = 0;
     for (const proposal of queue) {
       if (proposal.stage === "settled") continue;
-      if (!this.#blocked && isFull(chunk, bytes + proposal.bytes)) {
+      // What has to leave together is never cut.
+      const isFirst = proposal.unit === null || proposal.unit[0] === proposal;
+      const mayCut = isFirst && !this.#blocked;
+      if (mayCut && isFull(chunk, bytes, proposal)) {
         this.#submit(core, chunk);
         chunk = [];
         bytes = 0;
@@ -184,14 +213,10 @@ export class Proposals<R> {
   installed(last: EntryId): void {
     if (last.index <= this.#appliedIndex) return;
     this.#appliedIndex = last.index;
-    for (const [index, first] of [...this.#appended]) {
-      let proposal: Proposal<R> | null = index <= last.index ? first : null;
-      while (proposal !== null) {
-        const next: Proposal<R> | null = proposal.sibling;
-        this.#reject(proposal, resultGone(proposal));
-        proposal = next;
-      }
-    }
+    this.#appended.forEach((proposal) => {
+      if (proposal.index > last.index) return;
+      this.#reject(proposal, resultGone(proposal));
+    });
     if (last.term > this.#appliedTerm) this.#enterTerm(last.term);
   }
 
@@ -224,23 +249,36 @@ export class Proposals<R> {
     this.#history.clear();
   }
 
-  #refusal(options: NewProposal): unknown {
+  #enqueue(proposal: Proposal<R>): void {
+    this.#count++;
+    this.#bytes += proposal.bytes;
+    if (proposal.deadline < this.#earliestDeadline) {
+      this.#earliestDeadline = proposal.deadline;
+    }
+    this.#queue.push(proposal);
+    if (proposal.signal !== undefined) this.#listen(proposal);
+  }
+
+  #refusal(
+    { count, bytes }: { readonly count: number; readonly bytes: number },
+    { signal }: ProposalWait,
+  ): unknown {
     const { maxEntryBytes, maxPendingBytes, maxPendingCount } = this.#options;
-    const size = options.data.length;
-    if (options.signal?.aborted === true) return options.signal.reason;
-    if (size > maxEntryBytes) {
+    if (signal?.aborted === true) return signal.reason;
+    const maxCount = Math.min(MAX_BATCH_COUNT, maxPendingCount);
+    if (bytes > maxEntryBytes || count > maxCount) {
       return notAppended(
         "tooLarge",
-        `the command has ${size} bytes, wanted at most ${maxEntryBytes}`,
+        `${count} commands have ${bytes} bytes, wanted at most ${maxCount} of ${maxEntryBytes} bytes`,
       );
     }
-    if (this.#count >= maxPendingCount) {
+    if (this.#count + count > maxPendingCount) {
       return notAppended(
         "overloaded",
         `${this.#count} proposals wait already, the limit is ${maxPendingCount}`,
       );
     }
-    if (this.#count > 0 && this.#bytes + size > maxPendingBytes) {
+    if (this.#count > 0 && this.#bytes + bytes > maxPendingBytes) {
       return notAppended(
         "overloaded",
         `${this.#bytes} bytes of commands wait already, the limit is ${maxPendingBytes}`,
@@ -320,8 +358,7 @@ export class Proposals<R> {
       this.#reject(proposal, overwritten(proposal));
       return;
     }
-    proposal.sibling = this.#appended.get(proposal.index) ?? null;
-    this.#appended.set(proposal.index, proposal);
+    this.#appended.add(proposal);
   }
 
   /** They are in no log; whoever can still succeed is tried again. */
@@ -350,9 +387,8 @@ export class Proposals<R> {
     for (const entry of entries) {
       if (entry.term > this.#appliedTerm) this.#enterTerm(entry.term);
       const outcome = outcomes[position++];
-      const proposal = this.#appended.get(entry.index);
+      const proposal = this.#appended.take(entry.index);
       if (proposal === undefined || outcome === undefined) continue;
-      this.#appended.delete(entry.index);
       this.#settleChain(proposal, entry.term, outcome);
     }
   }
@@ -379,16 +415,9 @@ export class Proposals<R> {
    */
   #enterTerm(term: Term): void {
     this.#appliedTerm = term;
-    for (const first of this.#appended.values()) {
-      let proposal: Proposal<R> | null = first;
-      while (proposal !== null) {
-        const next: Proposal<R> | null = proposal.sibling;
-        if (proposal.term < term) {
-          this.#reject(proposal, overwritten(proposal));
-        }
-        proposal = next;
-      }
-    }
+    this.#appended.forEach((proposal) => {
+      if (proposal.term < term) this.#reject(proposal, overwritten(proposal));
+    });
     for (const [ticket, forwarded] of this.#forwarded) {
       if (forwarded.term >= term) continue;
       this.#forwarded.delete(ticket);
@@ -423,26 +452,9 @@ export class Proposals<R> {
 
   #reject(proposal: Proposal<R>, error: unknown): void {
     if (proposal.stage === "settled") return;
-    if (proposal.stage === "appended") this.#unchain(proposal);
+    if (proposal.stage === "appended") this.#appended.remove(proposal);
     this.#forget(proposal);
     proposal.reject(error);
-  }
-
-  /** Takes a proposal out of the chain at its index, if it is in it. */
-  #unchain(proposal: Proposal<R>): void {
-    const first = this.#appended.get(proposal.index);
-    if (first === undefined) return;
-    if (first === proposal) {
-      if (proposal.sibling === null) this.#appended.delete(proposal.index);
-      else this.#appended.set(proposal.index, proposal.sibling);
-    } else {
-      let before: Proposal<R> | null = first;
-      while (before !== null && before.sibling !== proposal) {
-        before = before.sibling;
-      }
-      if (before !== null) before.sibling = proposal.sibling;
-    }
-    proposal.sibling = null;
   }
 
   #forget(proposal: Proposal<R>): void {
@@ -465,15 +477,7 @@ export class Proposals<R> {
     for (const forwarded of this.#forwarded.values()) {
       forwarded.proposals.forEach(take);
     }
-    for (const first of this.#appended.values()) {
-      let proposal: Proposal<R> | null = first;
-      for (; proposal !== null; proposal = proposal.sibling) take(proposal);
-    }
+    this.#appended.forEach(take);
     return found;
   }
-}
-
-function isFull(chunk: readonly unknown[], bytes: number): boolean {
-  if (chunk.length === 0) return false;
-  return chunk.length >= MAX_CHUNK_COUNT || bytes > MAX_CHUNK_BYTES;
 }

@@ -51,6 +51,24 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
   propose(command: C, options?: ProposeOptions): Promise<Committed<R>>;
 
   /**
+   * Replicates commands together: they are appended next to each other in one
+   * step, all or none, which costs little more than one command (thesis
+   * §10.2). Resolves with what each came to, in their order, once the last is
+   * applied. At most 16 384 commands, together no larger than one command may
+   * be (`maxEntryBytes`).
+   *
+   * A rejection with `notAppended` means that none will ever be applied. With
+   * `unknown` any number of them may be, counted from the first: a new leader
+   * may have received only these.
+   *
+   * @throws {RaftError} As {@linkcode RaftGroup.propose}.
+   */
+  proposeAll(
+    commands: readonly C[],
+    options?: ProposeOptions,
+  ): Promise<Committed<R>[]>;
+
+  /**
    * Answers a query, by default as of a moment after the call (linearizable).
    * On any member.
    *
@@ -145,11 +163,18 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
   }
 
   propose(command: C, options: ProposeOptions = {}): Promise<Committed<R>> {
-    return this.#parts.member.propose(command, options);
+    return this.#parts.member.calls.propose(command, options);
+  }
+
+  proposeAll(
+    commands: readonly C[],
+    options: ProposeOptions = {},
+  ): Promise<Committed<R>[]> {
+    return this.#parts.member.calls.proposeAll(commands, options);
   }
 
   read(query: Q, options: ReadOptions = {}): Promise<A> {
-    return this.#parts.member.read(query, options);
+    return this.#parts.member.calls.read(query, options);
   }
 
   session(client: string): Session<C, R> {
@@ -158,7 +183,7 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
       clock,
       timeoutMs,
       propose: (command, options, session) =>
-        member.propose(command, options, session),
+        member.calls.propose(command, options, session),
     });
   }
 
@@ -173,11 +198,11 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
   }
 
   transferLeadership(to?: NodeId, options: WaitOptions = {}): Promise<void> {
-    return this.#parts.member.transferLeadership(to, options);
+    return this.#parts.member.calls.transferLeadership(to, options);
   }
 
   snapshot(options: WaitOptions = {}): Promise<LogIndex> {
-    return this.#parts.member.snapshot(options);
+    return this.#parts.member.calls.snapshot(options);
   }
 
   stop(): Promise<void> {
