@@ -157,11 +157,12 @@ export class Cluster {
   /** Messages for which this holds are lost. */
   drop: (message: Message) => boolean = () => false;
   readonly #options: ClusterOptions;
+  readonly #conf: ConfState;
 
   constructor(size: number, options: ClusterOptions = {}) {
     this.#options = options;
     const ids = Array.from({ length: size }, (_, i) => i + 1);
-    const conf = { ...EMPTY_CONF, voters: ids, ...options.conf };
+    this.#conf = { ...EMPTY_CONF, voters: ids, ...options.conf };
     for (const id of ids) {
       const entries = [...(options.logs?.[id] ?? [])];
       const term = options.terms?.[id] ?? entries.at(-1)?.term ?? 0;
@@ -171,15 +172,15 @@ export class Cluster {
       };
       this.members.set(
         id,
-        new Member(id, conf, options, disk),
+        new Member(id, this.#conf, options, disk),
       );
     }
   }
 
-  /** Starts a member that knows nothing of the group, to be added to it. */
+  /** Starts a member that knows only who founded the group, to be added. */
   join(id: NodeId): Member {
     const disk = { hardState: INITIAL_HARD_STATE, entries: [] };
-    const member = new Member(id, EMPTY_CONF, this.#options, disk);
+    const member = new Member(id, this.#conf, this.#options, disk);
     this.members.set(id, member);
     return member;
   }
@@ -227,8 +228,10 @@ export class Cluster {
     const batch = this.network.filter(only);
     this.network = this.network.filter((message) => !only(message));
     for (const message of batch) {
-      this.members.get(message.to)?.node.step(message);
-      this.process(message.to);
+      const receiver = this.members.get(message.to);
+      if (receiver === undefined) continue;
+      receiver.node.step(message);
+      this.process(receiver.id);
     }
     return batch;
   }
