@@ -10,12 +10,14 @@ import { allMembers } from "./tracker.ts";
 import type { ConfState, NodeId } from "./types.ts";
 import { isWitness } from "./witness.ts";
 
+/** Members of configurations that hold: those never change. */
+const VERIFIED = new WeakMap<ConfState, readonly NodeId[]>();
+
 /** Verifies a member's configuration, and that it keeps to its part in it. */
 export function checkMembership(raft: Raft): void {
   const { id, role, departure, tracker } = raft;
   const { conf } = tracker;
-  checkConf(conf);
-  const members = allMembers(conf);
+  const members = verifiedMembers(conf);
   assertInvariant(
     members.length === tracker.progress.size &&
       members.every((member) => tracker.progress.has(member)),
@@ -34,6 +36,16 @@ export function checkMembership(raft: Raft): void {
     "a leader calls its own log doubtful",
   );
   if (members.includes(id)) checkPayloads(raft);
+}
+
+/** Checks come after every step, configurations are few. */
+function verifiedMembers(conf: ConfState): readonly NodeId[] {
+  const known = VERIFIED.get(conf);
+  if (known !== undefined) return known;
+  checkConf(conf);
+  const members = allMembers(conf);
+  VERIFIED.set(conf, members);
+  return members;
 }
 
 /** Data members hold every payload, witnesses none. */

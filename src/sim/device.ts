@@ -41,6 +41,8 @@ export interface Completion {
 /** How long a batch takes whose device hangs. */
 const FOREVER = Infinity;
 
+const NOTHING: Completion = { done: [], failed: false };
+
 /** A device; survives the crashes of its host. */
 export class SimDevice {
   /** Times are multiplied by this; a slow device has more than 1. */
@@ -85,8 +87,8 @@ export class SimDevice {
    * none, or if it hangs.
    */
   flush(now: number): number | undefined {
+    if (this.#open.length === 0) return undefined;
     const parts = this.#inSomeOrder(this.#open);
-    if (parts.length === 0) return undefined;
     this.#open = [];
     const last = this.#batches[this.#batches.length - 1];
     const doneAt = this.#isHung
@@ -99,6 +101,7 @@ export class SimDevice {
 
   /** Takes the writes that are done by `now`. */
   complete(now: number): Completion {
+    if ((this.#batches[0]?.doneAt ?? FOREVER) > now) return NOTHING;
     const done: DevicePart[] = [];
     let batch = this.#batches[0];
     while (batch !== undefined && batch.doneAt <= now) {
@@ -179,7 +182,7 @@ export class SimDevice {
 
   /** Of one group in order; of several groups in any. */
   #inSomeOrder(parts: DevicePart[]): DevicePart[] {
-    if (!this.#options.reorderGroups) return parts;
+    if (!this.#options.reorderGroups || parts.length < 2) return parts;
     const disks = this.#random.shuffle([
       ...new Set(parts.map(({ disk }) => disk)),
     ]);

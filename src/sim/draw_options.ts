@@ -54,11 +54,11 @@ const PARTITION_SHAPES: readonly PartitionShape[] = [
  * Ticks of all members of all groups together, so that every run costs about
  * the same: more members and groups, shorter runs.
  */
-const MEMBER_TICKS = 18_000;
+const MEMBER_TICKS = 15_000;
 
 /** Shortest and longest phase with faults, in ticks. */
 const MIN_TICKS = 300;
-const MAX_TICKS = 6_000;
+const MAX_TICKS = 5_000;
 
 const TICK_MS = 50;
 

@@ -77,6 +77,7 @@ export class SimGroup implements World {
   readonly network: SimNetwork;
   /** What is asked of the protocol. */
   readonly nemesis: ProtocolNemesis;
+  readonly #byId = new Map<NodeId, SimMember>();
   readonly #run: GroupWorld;
   readonly #random: SimRandom;
   readonly #messageChecks: MessageChecks;
@@ -114,7 +115,7 @@ export class SimGroup implements World {
 
   /** The member with this id, if there is one. */
   memberOf(id: NodeId): SimMember | undefined {
-    return this.members.find((member) => member.id === id);
+    return this.#byId.get(id);
   }
 
   /** A member with an empty disk, on the host of the same id. */
@@ -123,6 +124,7 @@ export class SimGroup implements World {
     const random = this.#random.fork(`member ${id}`);
     const member = new SimMember(host, this, random);
     this.members.push(member);
+    this.#byId.set(id, member);
     host.add(member);
     return member;
   }

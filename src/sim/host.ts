@@ -47,6 +47,9 @@ export class SimHost {
   readonly #world: HostWorld;
   readonly #random: SimRandom;
   readonly #members = new Map<GroupId, SimMember>();
+  /** The same, and each device once: looked through at every event. */
+  #memberList: readonly SimMember[] = [];
+  #deviceList: readonly SimDevice[] = [];
   /** By group; the same one for all where they share it. */
   readonly #devices = new Map<GroupId, SimDevice>();
   /** Members whose cores may have something to say. */
@@ -91,13 +94,13 @@ export class SimHost {
   }
 
   /** Its members, in the order of their groups. */
-  get members(): SimMember[] {
-    return [...this.#members.values()];
+  get members(): readonly SimMember[] {
+    return this.#memberList;
   }
 
   /** Its devices, each of them once. */
-  get devices(): SimDevice[] {
-    return [...new Set(this.#devices.values())];
+  get devices(): readonly SimDevice[] {
+    return this.#deviceList;
   }
 
   /** Its member of `group`, if it has one. */
@@ -114,12 +117,14 @@ export class SimHost {
     const device = shared ??
       new SimDevice(disk, this.#random.fork(`device ${group}`));
     this.#devices.set(group, device);
+    this.#deviceList = [...new Set(this.#devices.values())];
     return device;
   }
 
   /** Takes in a member; it starts with the host, or now if that is up. */
   add(member: SimMember): void {
     this.#members.set(member.group, member);
+    this.#memberList = [...this.#members.values()];
     if (!this.#isUp) return;
     member.start();
     this.settle();
@@ -311,11 +316,9 @@ export class SimHost {
 
   #complete(device: SimDevice): void {
     const { done, failed } = device.complete(this.#world.now());
-    const disks = new Set(done.map(({ disk }) => disk));
-    for (const member of this.#members.values()) {
-      if (!disks.has(member.disk)) continue;
+    for (const member of done.length > 0 ? this.#memberList : []) {
       const own = done.filter(({ disk }) => disk === member.disk);
-      member.writesDone(own.map(({ write }) => write));
+      if (own.length > 0) member.writesDone(own.map(({ write }) => write));
     }
     if (failed) this.#world.hostFailed(this);
   }
@@ -343,6 +346,6 @@ export class SimHost {
     const due = this.#tickOrigin + this.#tickPoint * tickMs;
     if (mono - due > tickMs) this.#world.marks.hit("ticksLeftOut");
     this.#planTick();
-    for (const member of this.#members.values()) member.tick(mono);
+    for (const member of this.#memberList) member.tick(mono);
   }
 }

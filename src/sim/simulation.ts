@@ -92,6 +92,7 @@ export class Simulation implements HostWorld, GroupWorld {
   /** Groups 1, 2, 3 … */
   readonly groups: SimGroup[] = [];
   readonly network: SimNetwork;
+  readonly #hostsById = new Map<NodeId, SimHost>();
   readonly #queue = new EventQueue<SimEvent>();
   readonly #hash = new TraceHash();
   readonly #nemesis: Nemesis;
@@ -184,10 +185,11 @@ export class Simulation implements HostWorld, GroupWorld {
 
   /** The host with this id, made if it is new. */
   hostOf(id: NodeId): SimHost {
-    const known = this.hosts.find((host) => host.id === id);
+    const known = this.#hostsById.get(id);
     if (known !== undefined) return known;
     const host = new SimHost(id, this, this.#random.fork(`host ${id}`));
     this.hosts.push(host);
+    this.#hostsById.set(id, host);
     return host;
   }
 
