@@ -76,7 +76,7 @@ export function tryChange(
   if (leavesJoint(change)) return leaveJoint(conf);
   const { steps, transition } = change;
   const joint = transition === "auto"
-    ? steps.length > 1
+    ? steps.length > 1 || takesVoteBesideWitness(conf, steps)
     : transition !== "simple";
   return joint
     ? enterJoint(conf, steps, transition !== "explicit")
@@ -93,7 +93,26 @@ export function applySimple(
   const misfit = applySteps(draft, steps) ?? witnessMisfit(conf, draft);
   if (misfit !== undefined) return misfit;
   if (differences(conf.voters, draft.voters) > 1) return "manyVoters";
+  if (takesVoteBesideWitness(conf, steps)) return "witness";
   return confOf(draft);
+}
+
+/**
+ * Whether a data member loses its vote while witnesses vote. That needs a
+ * joint configuration: a quorum before such a change and one after it may have
+ * but a witness in common, and what was committed would be left with nobody
+ * who may lead. A joint configuration is only left once a data voter of the
+ * new half holds it all.
+ */
+function takesVoteBesideWitness(
+  conf: ConfState,
+  steps: readonly ConfChangeStep[],
+): boolean {
+  return conf.witnesses.length > 0 &&
+    steps.some(({ type, node }) =>
+      (type === "remove" || type === "addLearner" || type === "addStaging") &&
+      conf.voters.includes(node) && !conf.witnesses.includes(node)
+    );
 }
 
 /** Enters a joint configuration (thesis §4.3). */

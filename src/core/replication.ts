@@ -8,8 +8,8 @@ import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import { confirmReads, releaseHeldReads } from "./reads.ts";
 import type { Load } from "./ready.ts";
-import { type Entry, entryBytes, type NodeId } from "./types.ts";
-import { isWitness } from "./witness.ts";
+import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
+import { isWitness, sendLimit } from "./witness.ts";
 
 /** Sends to everybody what they lack, or at least the commit index. */
 export function broadcastAppend(raft: Raft): void {
@@ -45,9 +45,21 @@ export function maybeSendAppend(
     requestLoad(raft, to, progress);
     return false;
   }
-  if (slice.entries.length === 0 && when === "withEntries") return false;
-  sendAppend(raft, to, progress, slice.entries, slice.bytes);
+  const entries = isWitness(raft.tracker.conf, to)
+    ? entriesThrough(slice.entries, sendLimit(raft.tracker))
+    : slice.entries;
+  if (entries.length === 0 && when === "withEntries") return false;
+  sendAppend(raft, to, progress, entries, slice.bytes);
   return true;
+}
+
+function entriesThrough(
+  entries: readonly Entry[],
+  index: LogIndex,
+): readonly Entry[] {
+  const first = entries[0]?.index ?? 0;
+  const count = Math.max(0, index - first + 1);
+  return count < entries.length ? entries.slice(0, count) : entries;
 }
 
 function sendAppend(
@@ -201,6 +213,14 @@ export function acknowledgeOwn(raft: Raft): void {
   const own = raft.tracker.progress.get(raft.id);
   if (own?.maybeUpdate(raft.log.stableIndex)) {
     if (raft.maybeCommit()) afterCommit(raft);
+    else sendToWitnesses(raft);
+  }
+}
+
+/** A data voter holds more: so may witnesses. */
+function sendToWitnesses(raft: Raft): void {
+  for (const id of raft.tracker.conf.witnesses) {
+    if (id !== raft.id) sendWhilePossible(raft, id);
   }
 }
 
@@ -262,6 +282,7 @@ function handleAcknowledgement(
     maybeSendAppend(raft, from, "always");
   }
   sendWhilePossible(raft, from);
+  sendToWitnesses(raft);
   if (
     from === raft.transferTarget &&
     progress.matchIndex === raft.log.lastIndex

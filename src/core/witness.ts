@@ -95,3 +95,23 @@ export function witnessLimit(
   }
   return limit;
 }
+
+/**
+ * The highest index that witnesses may be sent: one that some data voter of
+ * each half holds for good. A witness that knew of more would refuse its vote
+ * to everybody who may lead.
+ */
+export function sendLimit({ conf, progress }: Tracker): LogIndex {
+  const heldBy = (half: readonly NodeId[]) => {
+    let held = 0;
+    for (const id of half) {
+      if (isWitness(conf, id)) continue;
+      held = Math.max(held, progress.get(id)?.matchIndex ?? 0);
+    }
+    return held;
+  };
+  const { voters, votersOutgoing } = conf;
+  return votersOutgoing.length === 0
+    ? heldBy(voters)
+    : Math.min(heldBy(voters), heldBy(votersOutgoing));
+}
