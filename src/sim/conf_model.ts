@@ -4,7 +4,12 @@
  *
  * @module
  */
-import type { ConfChange, ConfState, NodeId } from "../core/types.ts";
+import type {
+  ConfChange,
+  ConfChangeStep,
+  ConfState,
+  NodeId,
+} from "../core/types.ts";
 
 /** What the checkers compare: who counts and how, in order of application. */
 export type ConfRoles = Omit<ConfState, "addresses" | "incarnations">;
@@ -27,8 +32,12 @@ export function rolesAfter(before: ConfRoles, change: ConfChange): ConfRoles {
   const parts = partsOf(before);
   const { transition, steps } = change;
   const leaves = transition === "auto" && steps.length === 0;
+  const isForced = before.witnesses.length > 0 &&
+    before.voters.some((id) =>
+      !before.witnesses.includes(id) && isDemoted(id, steps)
+    );
   const enters = !leaves && transition !== "simple" &&
-    (transition !== "auto" || steps.length > 1);
+    (transition !== "auto" || steps.length > 1 || isForced);
   if (leaves) { for (const part of parts.values()) part.outgoing = false; }
   if (enters) {
     for (const part of parts.values()) {
@@ -121,6 +130,18 @@ export function membersOf(conf: ConfRoles): NodeId[] {
   const { voters, votersOutgoing, learners, learnersNext } = conf;
   const all = [...voters, ...votersOutgoing, ...learners, ...learnersNext];
   return [...new Set(all)].sort((left, right) => left - right);
+}
+
+/** Whether the last step that says whether a member votes says no. */
+function isDemoted(
+  id: NodeId,
+  steps: readonly ConfChangeStep[],
+): boolean {
+  const verdicts = steps.filter(({ node, type }) =>
+    node === id && type !== "update" && type !== "bind"
+  );
+  const last = verdicts[verdicts.length - 1]?.type;
+  return last !== undefined && last !== "addVoter" && last !== "addWitness";
 }
 
 function newPart(): Part {

@@ -175,10 +175,23 @@ export class SimGroup implements World {
    * configuration that somebody may have to go by.
    */
   hasQuorum(has: (id: NodeId) => boolean): boolean {
+    const hasVoice = (id: NodeId) => has(id) && !this.#isFresh(id);
     return confsInPlay(this.oracle.committed, this.members)
       .every((conf) =>
-        isQuorum(conf, has) && someoneMayLead(conf, this.members, has)
+        isQuorum(conf, hasVoice) &&
+        someoneMayLead(conf, this.members, hasVoice)
       );
+  }
+
+  /**
+   * Whether a member may be lost with its disk, if those for whom `has` holds
+   * are left. Witnesses are no help there: what they acknowledged may be
+   * nowhere else (thesis §11.7.2).
+   */
+  mayLose(has: (id: NodeId) => boolean): boolean {
+    const confs = confsInPlay(this.oracle.committed, this.members);
+    return confs.every(({ witnesses }) => witnesses.length === 0) &&
+      this.hasQuorum(has);
   }
 
   /** Does what is left to do for the membership, without anything new. */
@@ -190,6 +203,12 @@ export class SimGroup implements World {
     }
     if (conf.votersOutgoing.length === 0 || conf.autoLeave) return;
     this.leader()?.act((core) => core.proposeConfChange(LEAVE_JOINT));
+  }
+
+  /** An empty disk might have held something: it elects no one (H80). */
+  #isFresh(id: NodeId): boolean {
+    return this.memberOf(id)?.disk.durable.lastIndex === 0 &&
+      this.oracle.committed.lastIndex > 0;
   }
 
   now(): number {

@@ -325,7 +325,7 @@ export class Nemesis {
   /** Whether every group has a quorum of whole disks without `host`. */
   #canLose(host: SimHost): boolean {
     return this.#world.groups.every((group) =>
-      group.hasQuorum((id) => id !== host.id && !this.#isHurt(id))
+      group.mayLose((id) => id !== host.id && !this.#isHurt(id))
     );
   }
 

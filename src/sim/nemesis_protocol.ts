@@ -283,7 +283,9 @@ export class ProtocolNemesis {
       const host = this.#world.memberOf(id)?.host;
       return host === undefined || !(host.isDoomed || host.isRotten);
     };
-    return !isQuorum(after, isSound) ||
+    const isDamaged = after.witnesses.length > 0 &&
+      this.#world.members.some(({ id }) => !isSound(id));
+    return isDamaged || !isQuorum(after, isSound) ||
       !isQuorum({ ...after, votersOutgoing: [] }, isSound);
   }
 
