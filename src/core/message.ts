@@ -23,8 +23,9 @@ export interface MessageHeader {
   /**
    * Term of the sender, save that a pre-vote carries the term its sender
    * would campaign in, and a granted answer to it echoes that. Messages of
-   * clients (`propose`, `readIndex` and their responses) and `removed` carry
-   * 0: they belong to no term.
+   * clients (`propose` and its response, `readIndex`) and `removed` carry 0:
+   * they belong to no term. The answer to a read tells the term it was
+   * confirmed in, and is good in every other.
    */
   readonly term: Term;
 }

@@ -95,7 +95,7 @@ function answerRead(raft: Raft, read: ReadRequest, index: LogIndex): void {
       type: "readIndexResponse",
       from: raft.id,
       to: from,
-      term: 0,
+      term: raft.term,
       context,
       index,
     });

@@ -40,8 +40,11 @@ export function stepFollower(raft: Raft, message: Message): StepResult {
       handleQuiesce(raft, message);
       return "accepted";
     case "timeoutNow":
-      // Only the present leader hands over (H115).
-      if (message.from === raft.leader) maybeCampaign(raft, "transfer");
+      // Only the leader of this term hands over, even if this member does not
+      // know it yet or any more (H115).
+      if (raft.leader === null || raft.leader === message.from) {
+        maybeCampaign(raft, "transfer");
+      }
       return "accepted";
     case "transferLeadership":
       if (raft.leader !== null) {

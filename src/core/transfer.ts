@@ -40,9 +40,11 @@ export function isTransferable(raft: Raft, target: NodeId): boolean {
 
 /**
  * Begins to hand over to a voter (thesis §3.10). No new proposals are taken
- * until it leads, or an election timeout has passed (H112, H113).
+ * until it leads, or an election timeout has passed (H112, H113). A leader
+ * that names itself goes on leading and gives up what it had begun.
  */
 export function transfer(raft: Raft, target: NodeId): void {
+  if (target === raft.id) raft.transferTarget = null;
   const progress = raft.tracker.progress.get(target);
   if (progress === undefined || !isTransferable(raft, target)) return;
   if (raft.transferTarget === target) return;
