@@ -71,8 +71,8 @@ export interface Subject<Command, Result, Query, Answer> {
     seen: readonly (Result | Answer)[],
   ): Operation<Command, Query>;
   /**
-   * Checks the whole history at the end of a run; throws if it is wrong. The
-   * order of reads and writes against the log is checked in any case.
+   * Checks the whole history of a group at the end of a run, once for each
+   * group; throws if it is wrong. The order of reads and writes against the log is checked in any case.
    */
   checkHistory?(
     history: readonly HistoryEntry<Command, Result, Query, Answer>[],
