@@ -4,20 +4,28 @@
  *
  * @module
  */
+import type { RawNode } from "../core/raw_node.ts";
 import type { LogIndex, NodeId } from "../core/types.ts";
 import { RaftError } from "../errors.ts";
 import type { MachineRunner, SessionRef } from "../rsm/machine_runner.ts";
 import type { StopReason } from "../status.ts";
 import type { Clock } from "./clock.ts";
 import {
+  checkMembershipChange,
+  type MembershipChange,
+  type MembershipOptions,
+} from "./membership_change.ts";
+import type { MembershipOutcome, Memberships } from "./memberships.ts";
+import {
   type Committed,
   deadlineOf,
   type ProposeOptions,
+  type ReadConsistency,
   type ReadOptions,
   type WaitOptions,
 } from "./options.ts";
 import type { Proposals, ProposalWait } from "./proposals.ts";
-import type { Reads } from "./reads.ts";
+import type { NewRead, Reads } from "./reads.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { Transfers } from "./transfers.ts";
 
@@ -26,11 +34,18 @@ export interface CallsOptions<C, R, Q, A> {
   readonly clock: Clock;
   /** How long calls wait if they do not say. */
   readonly timeoutMs: number;
+  readonly core: Pick<
+    RawNode,
+    "id" | "commitIndex" | "conf" | "leader" | "forgetLeader"
+  >;
   readonly runner: Pick<MachineRunner<C, R, Q, A>, "encode">;
   readonly proposals: Proposals<R>;
   readonly reads: Reads<Q, A>;
   readonly transfers: Transfers;
+  readonly memberships: Memberships;
   readonly snapshots: Snapshots;
+  /** Runs `work` within a turn. */
+  readonly inTurn: (work: () => void) => void;
   /** Asks for a turn. */
   readonly wake: () => void;
   /** Answers what can be answered at once. */
@@ -58,6 +73,7 @@ export class Calls<C, R, Q, A> {
     const { phase, proposals, runner, wake } = this.#options;
     if (phase() !== "running") return this.#refuseProposal();
     try {
+      this.#assertKeepsData("propose", "notAppended");
       const committed = proposals.add({
         data: runner.encode(command, session),
         ...this.#wait(options),
@@ -77,6 +93,7 @@ export class Calls<C, R, Q, A> {
     const { phase, proposals, runner, wake } = this.#options;
     if (phase() !== "running") return this.#refuseProposal();
     try {
+      this.#assertKeepsData("propose", "notAppended");
       const data = commands.map((command) => runner.encode(command));
       const committed = proposals.addAll(data, this.#wait(options));
       wake();
@@ -88,14 +105,15 @@ export class Calls<C, R, Q, A> {
 
   /** Answers a query. */
   read(query: Q, options: ReadOptions): Promise<A> {
-    const { phase, reads, serve, wake } = this.#options;
+    const { phase, serve, wake } = this.#options;
     if (phase() !== "running") return this.#refuse();
     try {
+      this.#assertKeepsData("read");
+      const { consistency = "linearizable" } = options;
       const read = { query, ...this.#wait(options) };
-      const stale = options.consistency === "stale";
-      const answer = stale ? reads.addStale(read) : reads.add(read);
-      if (stale) serve();
-      else wake();
+      const answer = this.#addRead(read, consistency);
+      if (consistency !== "linearizable") serve();
+      if (consistency !== "stale") wake();
       return answer;
     } catch (error) {
       return Promise.reject(error);
@@ -116,6 +134,38 @@ export class Calls<C, R, Q, A> {
     }
   }
 
+  /** Changes who takes part. */
+  changeMembership(
+    change: MembershipChange,
+    options: MembershipOptions,
+  ): Promise<MembershipOutcome> {
+    const { memberships, phase } = this.#options;
+    if (phase() !== "running") return this.#refuse();
+    try {
+      checkMembershipChange(change);
+      return memberships.request(change, options, this.#deadline(options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Leaves a joint configuration. */
+  leaveJoint(options: WaitOptions): Promise<MembershipOutcome> {
+    const { memberships, phase } = this.#options;
+    if (phase() !== "running") return this.#refuse();
+    try {
+      return memberships.leaveJoint(options, this.#deadline(options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Forgets who leads. */
+  forgetLeader(): void {
+    const { core, inTurn } = this.#options;
+    inTurn(() => core.forgetLeader());
+  }
+
   /** Takes a snapshot of what is applied; also by a member that is stopping. */
   snapshot(options: WaitOptions): Promise<LogIndex> {
     const { phase, snapshots } = this.#options;
@@ -125,6 +175,29 @@ export class Calls<C, R, Q, A> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #addRead(read: NewRead<Q>, consistency: ReadConsistency): Promise<A> {
+    const { core, reads } = this.#options;
+    switch (consistency) {
+      case "linearizable":
+        return reads.add(read);
+      case "lease":
+        return reads.addLeased(read, core.commitIndex);
+      case "stale":
+        return reads.addStale(read);
+    }
+  }
+
+  /** @throws {RaftError} `unsupported` on a witness: it has no state. */
+  #assertKeepsData(what: string, outcome?: "notAppended"): void {
+    const { conf, id, leader } = this.#options.core;
+    if (!conf.witnesses.includes(id)) return;
+    throw new RaftError(
+      "unsupported",
+      `Cannot ${what}: member ${id} is a witness and keeps no data`,
+      { leader, outcome },
+    );
   }
 
   #wait(options: ProposeOptions): ProposalWait {

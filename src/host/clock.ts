@@ -19,6 +19,11 @@
 export interface Clock {
   /** A monotonic reading in milliseconds, with a fraction if available. */
   now(): number;
+  /**
+   * The wall clock in milliseconds, which may be set at will (H118). Serves
+   * only to notice that the other one stood still (H117).
+   */
+  wallNow(): number;
   /** Calls back once, `delayMs` or more milliseconds from now. */
   setTimer(callback: () => void, delayMs: number): number;
   /** Forgets a timer; harmless if it has fired. */
@@ -47,6 +52,10 @@ class SystemClock implements Clock {
 
   now(): number {
     return performance.now();
+  }
+
+  wallNow(): number {
+    return Date.now();
   }
 
   setTimer(callback: () => void, delayMs: number): number {

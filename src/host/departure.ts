@@ -1,23 +1,16 @@
 /**
  * Leaving in an orderly way: what is pending may finish, and somebody else
- * leads before this member goes, or while its disk hangs.
+ * leads before this member goes.
  *
  * @module
  */
-import type { RawNode } from "../core/raw_node.ts";
 import type { Clock } from "./clock.ts";
 import { Drain } from "./drain.ts";
 import type { Transfers } from "./transfers.ts";
-import type { WritePipeline } from "./write_pipeline.ts";
-
-/** Election timeouts a write may take before a leader hands over (H20). */
-const MAX_STALLED_TIMEOUTS = 2;
 
 /** What leaving needs. */
 export interface DepartureOptions {
-  readonly core: Pick<RawNode, "role">;
   readonly clock: Clock;
-  readonly pipeline: WritePipeline;
   readonly transfers: Transfers;
   /** Milliseconds of the shortest election timeout. */
   readonly electionMs: number;
@@ -31,8 +24,6 @@ export interface DepartureOptions {
 export class Departure {
   readonly #options: DepartureOptions;
   readonly #drain: Drain = new Drain();
-  /** When a stalled disk last made this leader hand over. */
-  #handedOverAt = -Infinity;
 
   constructor(options: DepartureOptions) {
     this.#options = options;
@@ -54,20 +45,6 @@ export class Departure {
   /** Ends the wait for proposals if it is time. */
   check(now: number): void {
     this.#drain.check(this.#options.proposalCount(), now);
-  }
-
-  /**
-   * A leader whose disk hangs commits nothing, but its heartbeats keep
-   * everybody waiting (H20): somebody else had better lead.
-   */
-  checkDisk(now: number): void {
-    const { core, electionMs, pipeline, transfers } = this.#options;
-    if (core.role !== "leader") return;
-    const limitMs = MAX_STALLED_TIMEOUTS * electionMs;
-    if (pipeline.stalledMs(now) < limitMs) return;
-    if (now - this.#handedOverAt < limitMs) return;
-    this.#handedOverAt = now;
-    transfers.handOver();
   }
 
   /** Nobody waits any longer. */

@@ -18,6 +18,7 @@ import type {
 import { messageOf } from "./snapshot_receiver.ts";
 import { BulkLane } from "./bulk_lane.ts";
 import type { Clock } from "./clock.ts";
+import { LeaseGuard } from "./lease_guard.ts";
 import type { HostEvent, IgnoredReason } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Sender } from "./peers.ts";
@@ -59,10 +60,14 @@ export class HostEngine implements HostServices, TransportHandler {
   readonly pipeline: WritePipeline;
   readonly outbox: Outbox;
   readonly bulk: BulkLane;
+  incarnation: string | null = null;
   readonly #options: HostEngineOptions;
   readonly #ticker: Ticker;
   /** Members that run. */
   readonly #members = new Map<GroupId, Participant>();
+  /** Those of them that need ticks: thousands of groups may sleep (C21). */
+  readonly #awake = new Set<Participant>();
+  readonly #leaseGuard: LeaseGuard;
   /** What arrived since the last turn. */
   #inbox: Frame[] = [];
   /** Members to collect in the next turn: those that are `marked`. */
@@ -84,6 +89,8 @@ export class HostEngine implements HostServices, TransportHandler {
     this.clock = options.clock;
     this.storage = options.storage;
     this.tickMs = options.tickMs;
+    const { clock } = options;
+    this.#leaseGuard = new LeaseGuard(clock.now(), clock.wallNow());
     this.pipeline = new WritePipeline({
       storage: options.storage,
       tasks: this.tasks,
@@ -124,7 +131,6 @@ export class HostEngine implements HostServices, TransportHandler {
   /** Gives a member its turns. */
   add(member: Participant): void {
     this.#members.set(member.group, member);
-    this.#ticker.start();
     this.wake(member);
   }
 
@@ -147,11 +153,15 @@ export class HostEngine implements HostServices, TransportHandler {
   // For members.
 
   wake(member: Participant): void {
-    if (!member.marked) {
-      member.marked = true;
-      this.#marked.push(member);
-    }
+    this.#mark(member);
     this.#requestTurn();
+  }
+
+  clocksAgree(): boolean {
+    const { clock } = this;
+    if (this.#leaseGuard.look(clock.now(), clock.wallNow())) return true;
+    for (const member of this.#members.values()) member.clockJumped();
+    return false;
   }
 
   clientAddressAt(address: string): string | null {
@@ -173,7 +183,7 @@ export class HostEngine implements HostServices, TransportHandler {
   stopped(member: Participant, reason: StopReason): void {
     if (this.#members.get(member.group) !== member) return;
     this.#members.delete(member.group);
-    if (this.#members.size === 0) this.#ticker.stop();
+    this.#letSleep(member);
     const { group, node } = member;
     this.report({ type: "stopped", group, node, reason });
   }
@@ -270,10 +280,7 @@ export class HostEngine implements HostServices, TransportHandler {
       const ignored = member.receive(sender, envelope.message, now);
       if (ignored !== null) {
         this.ignored(sender, envelope, ignored);
-      } else if (!member.marked) {
-        member.marked = true;
-        this.#marked.push(member);
-      }
+      } else this.#mark(member);
     } catch (error) {
       member.fail(error);
     }
@@ -283,13 +290,26 @@ export class HostEngine implements HostServices, TransportHandler {
   #tick(now: number): void {
     if (!this.#tickDue) return;
     this.#tickDue = false;
-    for (const member of this.#members.values()) {
+    this.clocksAgree();
+    for (const member of this.#awake) {
       this.#guard(member, () => member.tick(now));
-      if (!member.marked) {
-        member.marked = true;
-        this.#marked.push(member);
-      }
+      this.#mark(member);
     }
+  }
+
+  /** What a member has is collected in the next turn, or in this one. */
+  #mark(member: Participant): void {
+    if (this.#members.get(member.group) !== member) return;
+    if (this.#awake.size === 0) this.#ticker.start();
+    this.#awake.add(member);
+    if (member.marked) return;
+    member.marked = true;
+    this.#marked.push(member);
+  }
+
+  #letSleep(member: Participant): void {
+    this.#awake.delete(member);
+    if (this.#awake.size === 0) this.#ticker.stop();
   }
 
   #collect(now: number): void {
@@ -300,6 +320,7 @@ export class HostEngine implements HostServices, TransportHandler {
       try {
         member.collect(now);
         this.#maybeApplyLater(member);
+        if (member.isAsleep) this.#letSleep(member);
       } catch (error) {
         member.fail(error);
       }

@@ -15,6 +15,7 @@ import type { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import type { CommitNotices } from "./commit_notices.ts";
 import type { Departure } from "./departure.ts";
+import type { DiskBinder } from "./disk_binder.ts";
 import type { Durability } from "./durability.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Loads } from "./loads.ts";
@@ -25,13 +26,18 @@ import {
   type MemberOptions,
 } from "./member_parts.ts";
 import { describeMember } from "./member_status.ts";
+import type { Memberships } from "./memberships.ts";
 import type { IgnoredReason } from "./options.ts";
 import type { HostServices, Participant } from "./participant.ts";
 import type { Peers, Sender } from "./peers.ts";
 import type { Proposals } from "./proposals.ts";
 import type { Reads } from "./reads.ts";
 import type { SnapshotKind, Snapshots } from "./snapshots.ts";
-import { stopErrorMessage, stopReasonOf } from "./stop_reason.ts";
+import {
+  removalReason,
+  stopErrorMessage,
+  stopReasonOf,
+} from "./stop_reason.ts";
 import type { Transfers } from "./transfers.ts";
 
 /** Readys taken in one turn; what is left waits for the next. */
@@ -57,6 +63,8 @@ export class Member<C, R, Q, A> implements Participant {
   readonly #proposals: Proposals<R>;
   readonly #reads: Reads<Q, A>;
   readonly #transfers: Transfers;
+  readonly #memberships: Memberships;
+  readonly #binder: DiskBinder;
   readonly #snapshots: Snapshots;
   readonly #loads: Loads;
   readonly #departure: Departure;
@@ -93,13 +101,17 @@ export class Member<C, R, Q, A> implements Participant {
     this.#proposals = callers.proposals;
     this.#reads = callers.reads;
     this.#transfers = callers.transfers;
+    this.#memberships = callers.memberships;
+    this.#binder = callers.binder;
     this.#departure = callers.departure;
     this.calls = new Calls({
       clock: services.clock,
       timeoutMs: settings.timeoutMs,
+      core,
       runner,
       snapshots: engine.snapshots,
       ...callers,
+      inTurn: hooks.inTurn,
       wake: hooks.wake,
       serve: () => this.#serve(),
       phase: () => this.#phase,
@@ -115,7 +127,14 @@ export class Member<C, R, Q, A> implements Participant {
   /** Promises in the hands of callers that are not settled. */
   get pendingCount(): number {
     return this.#proposals.pendingCount + this.#reads.pendingCount +
-      this.#transfers.pendingCount + this.#snapshots.pendingCount;
+      this.#transfers.pendingCount + this.#snapshots.pendingCount +
+      this.#memberships.pendingCount;
+  }
+
+  get isAsleep(): boolean {
+    if (this.isStopped) return true;
+    return this.#core.quiesced && this.pendingCount === 0 &&
+      this.#stopping === null;
   }
 
   get hasApplies(): boolean {
@@ -163,7 +182,10 @@ export class Member<C, R, Q, A> implements Participant {
     now: number,
   ): IgnoredReason | null {
     const ignored = this.#peers.admit(sender, message, now);
-    if (ignored !== null) return ignored;
+    if (ignored !== null) {
+      if (ignored === "replacedDisk") this.#turnAway(sender, message);
+      return ignored;
+    }
     // Its data comes by the transport's bulk channel or not at all.
     if (message.type === "installSnapshot") return "unsupported";
     const core = this.#core;
@@ -189,14 +211,15 @@ export class Member<C, R, Q, A> implements Participant {
 
   tick(now: number): void {
     const core = this.#core;
-    core.tick();
+    core.tick(now);
     this.#proposals.unblock();
     this.#proposals.expire(now, core.leader);
     this.#reads.tick(core, now);
     this.#transfers.tick(now);
+    this.#memberships.tick(now);
+    this.#binder.tick();
     this.#durability.tick();
     this.#snapshots.tick(now);
-    this.#departure.checkDisk(now);
     this.#departure.check(now);
   }
 
@@ -215,6 +238,9 @@ export class Member<C, R, Q, A> implements Participant {
     }
     this.#lookAround();
     this.#departure.check(now);
+    if (core.removal !== null) {
+      return this.#finish(removalReason(this.group, core.removal));
+    }
     if (core.hasReady() || this.#proposals.canFlush || this.#reads.canFlush) {
       this.#services.wake(this);
     }
@@ -249,7 +275,17 @@ export class Member<C, R, Q, A> implements Participant {
       reason: state.type === "connected" ? null : state.reason,
     });
     if (state.type === "connected") return;
-    this.#inTurn(() => this.#core.reportUnreachable(node));
+    this.#inTurn(() => {
+      this.#core.reportUnreachable(node);
+      if (state.type !== "unreachable" || !state.refused) return;
+      // Nobody listens there any more: its process is gone (C25).
+      this.#core.suspectLeader(node);
+    });
+  }
+
+  clockJumped(): void {
+    // Between turns, for the lease must not be believed a moment longer.
+    this.#core.dropLease();
   }
 
   fail(error: unknown): void {
@@ -296,12 +332,32 @@ export class Member<C, R, Q, A> implements Participant {
     this.#services.outbox.add(address, { group: this.group, message });
   }
 
+  /**
+   * Tells a member that it came back on another disk; it must not answer an
+   * answer of the same kind.
+   */
+  #turnAway({ address }: Sender, { from, type }: Message): void {
+    if (type === "removed") return;
+    const { version } = this.#core.conf;
+    const message: Message = {
+      type: "removed",
+      from: this.node,
+      to: from,
+      term: 0,
+      reason: "replacedDisk",
+      version,
+    };
+    this.#services.outbox.add(address, { group: this.group, message });
+    this.#services.wake(this);
+  }
+
   /** Notices changes of role and leader, and what they set free. */
   #lookAround(): void {
     if (!this.#announcer.look(this.#core)) return;
     this.#proposals.unblock();
     this.#reads.leaderChanged(this.#core);
     this.#transfers.leaderChanged();
+    this.#memberships.leaderChanged();
     this.#snapshots.leaderChanged();
   }
 
@@ -322,8 +378,10 @@ export class Member<C, R, Q, A> implements Participant {
       this.#peers.update(conf);
       this.#durability.storeConf({ index: entry.index, conf });
       this.#announcer.membership(conf, entry.index);
+      this.#memberships.applied(entry, conf);
     }
     this.#core.applied(last.index);
+    this.#memberships.appliedThrough(last.index);
     this.#freshness.applied(last.index);
     this.#proposals.applied(entries, outcomes);
     this.#snapshots.applied(entries);
@@ -369,6 +427,7 @@ export class Member<C, R, Q, A> implements Participant {
     this.#proposals.stop(code, message);
     this.#reads.stop(code, message);
     this.#transfers.stop(code, message);
+    this.#memberships.stop(code, message);
     this.#snapshots.stop(code, message);
     this.#work = [];
     this.#departure.end();

@@ -14,7 +14,9 @@ import { CommitNotices } from "./commit_notices.ts";
 import { Departure } from "./departure.ts";
 import { Durability } from "./durability.ts";
 import { Freshness } from "./freshness.ts";
+import { DiskBinder } from "./disk_binder.ts";
 import { Loads } from "./loads.ts";
+import { Memberships } from "./memberships.ts";
 import type { GroupSettings } from "./options.ts";
 import type { HostServices } from "./participant.ts";
 import { Peers } from "./peers.ts";
@@ -71,6 +73,8 @@ export interface CallerParts<R, Q, A> {
   readonly proposals: Proposals<R>;
   readonly reads: Reads<Q, A>;
   readonly transfers: Transfers;
+  readonly memberships: Memberships;
+  readonly binder: DiskBinder;
   readonly departure: Departure;
 }
 
@@ -115,7 +119,7 @@ export function callerParts<C, R, Q, A>(
   { inTurn, wake }: MemberHooks<R>,
 ): CallerParts<R, Q, A> {
   const { core, random, services, settings } = options;
-  const { clock, pipeline } = services;
+  const { clock } = services;
   const timeoutMs = electionMs(options);
   const proposals = new Proposals<R>({
     maxPendingCount: settings.maxPendingCount,
@@ -136,19 +140,20 @@ export function callerParts<C, R, Q, A>(
     maxPendingCount: settings.core.maxPendingReads,
     firstContext: requestNumberBase(random),
     retryMs: timeoutMs / 2,
-    holdsLease: () => false,
+    holdsLease: () => services.clocksAgree() && clock.now() < core.leaseUntil,
     wake,
   });
+  const memberships = new Memberships(core, inTurn);
+  const incarnation = () => services.incarnation;
+  const binder = new DiskBinder({ core, peers, incarnation });
   const departure = new Departure({
-    core,
     clock,
-    pipeline,
     transfers,
     electionMs: timeoutMs,
     isStopped: () => announcer.stopped !== null,
     proposalCount: () => proposals.pendingCount,
   });
-  return { proposals, reads, transfers, departure };
+  return { proposals, reads, transfers, memberships, binder, departure };
 }
 
 /** Milliseconds of the shortest election timeout. */

@@ -97,6 +97,13 @@ export type IgnoredReason =
   | "repeated"
   | "unsupported";
 
+/** Settings of the core that follow from what a host is. */
+type HostsOwnSetting =
+  | "asyncStorageWrites"
+  | "guardEmptyLog"
+  | "leaseMs"
+  | "validateConfChanges";
+
 /**
  * What a member of a group is made of; the limits of
  * {@linkcode CoreConfig} may be given as well.
@@ -107,7 +114,7 @@ export type IgnoredReason =
  * @typeParam A Answers to queries
  */
 export interface GroupOptions<C, R, Q, A>
-  extends Partial<Omit<CoreConfig, "asyncStorageWrites">> {
+  extends Partial<Omit<CoreConfig, HostsOwnSetting>> {
   /** Which group; the same number on every host of it, 1 or more. */
   readonly group: GroupId;
   /** Who this member is, 1 or more; one of `members`, for ever. */
@@ -115,8 +122,21 @@ export interface GroupOptions<C, R, Q, A>
   /**
    * The voters a new group starts with, the same list on every host. A member
    * that has data keeps the configuration it has stored, whatever this says.
+   * Left out if the member joins.
    */
-  readonly members: readonly MemberAddress[];
+  readonly members?: readonly MemberAddress[] | undefined;
+  /**
+   * Whether this member joins a group that runs: it knows nothing, and waits
+   * until `changeMembership` on the leader has added it. @default {false}
+   */
+  readonly join?: boolean | undefined;
+  /**
+   * Whether reads of consistency `lease` are answered by the leader alone, as
+   * long as no other can have been elected (thesis §6.4.1). All members of a
+   * group must agree; needs `checkQuorum`. Fast failover then waits until
+   * the promises to the old leader have run out. @default {false}
+   */
+  readonly leaseReads?: boolean | undefined;
   /** What is replicated. */
   readonly machine: StateMachine<C, R, Q, A>;
   /** How long calls wait if they do not say. @default {10_000} */
@@ -178,8 +198,9 @@ export interface ReadOptions extends WaitOptions {
   /**
    * `linearizable`: sees every write acknowledged anywhere before the read
    * began; costs a round of heartbeats, shared by all reads of a turn (thesis
-   * §6.4). `lease`: never weaker than the clocks allow; served as
-   * `linearizable`. `stale`: whatever this member has applied, at once; see
+   * §6.4). `lease`: the same, without the round while the leader has a lease
+   * (see `leaseReads`; thesis §6.4.1); everywhere else, and whenever clocks
+   * are in doubt, served as `linearizable`. `stale`: whatever this member has applied, at once; see
    * `staleMs` of the status. @default {"linearizable"}
    */
   readonly consistency?: ReadConsistency | undefined;
@@ -247,6 +268,7 @@ export function checkHostOptions(options: RaftHostOptions): void {
  */
 export function groupSettings<C, R, Q, A>(
   options: GroupOptions<C, R, Q, A>,
+  tickMs: number,
 ): GroupSettings {
   checkCount("a group", "group", options.group);
   checkCount("a group", "node", options.node);
@@ -263,8 +285,10 @@ export function groupSettings<C, R, Q, A>(
     node: options.node,
     ...settings,
     snapshots: snapshotSettings(options),
-    conf: bootstrapConf(options.node, options.members),
-    core: resolveConfig(coreOverrides(options)),
+    conf: options.join === true
+      ? joiningConf(options.members)
+      : bootstrapConf(options.node, options.members ?? []),
+    core: resolveConfig(coreOverrides(options, tickMs)),
   };
 }
 
@@ -301,6 +325,14 @@ export function deadlineOf(
   if (timeoutMs > 0) return now + timeoutMs;
   throw new RangeError(
     `Cannot wait: timeoutMs is ${timeoutMs}, wanted a number above 0`,
+  );
+}
+
+/** Who joins knows nobody: the leader's log tells it everything. */
+function joiningConf(members: readonly MemberAddress[] = []): ConfState {
+  if (members.length === 0) return EMPTY_CONF;
+  throw new RangeError(
+    `Cannot start a group: a member that joins was given ${members.length} members, wanted none`,
   );
 }
 
@@ -342,14 +374,44 @@ function bootstrapConf(
 }
 
 /** The options that are the core's, and no others. */
-function coreOverrides(given: Partial<CoreConfig>): Partial<CoreConfig> {
+function coreOverrides<C, R, Q, A>(
+  given: GroupOptions<C, R, Q, A>,
+  tickMs: number,
+): Partial<CoreConfig> {
   const names = new Set(Object.keys(DEFAULT_CONFIG));
   const overrides = Object.fromEntries(
     Object.entries(given).filter(([name, value]) =>
       names.has(name) && value !== undefined
     ),
   );
-  return { ...overrides, asyncStorageWrites: true };
+  return {
+    ...overrides,
+    asyncStorageWrites: true,
+    // Hosts tell replaced disks by their incarnation.
+    guardEmptyLog: false,
+    leaseMs: leaseMs(given, tickMs),
+  };
+}
+
+/** How much slower one member's clock may run than another's. */
+const MAX_CLOCK_DRIFT = 0.1;
+
+/**
+ * For how long a member's promise stands for certain. Two ticks are taken off,
+ * for a tick may come late and the next one on time (H95).
+ */
+function leaseMs<C, R, Q, A>(
+  options: GroupOptions<C, R, Q, A>,
+  tickMs: number,
+): number {
+  if (options.leaseReads !== true) return 0;
+  const { electionTicks = DEFAULT_CONFIG.electionTicks } = options;
+  if (electionTicks > 2 && options.checkQuorum !== false) {
+    return Math.floor((electionTicks - 2) * tickMs * (1 - MAX_CLOCK_DRIFT));
+  }
+  throw new RangeError(
+    `Cannot start a group: leaseReads needs checkQuorum and at least 3 electionTicks, these are ${electionTicks}`,
+  );
 }
 
 function checkCount(what: string, name: string, value: number): void {

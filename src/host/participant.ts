@@ -24,6 +24,8 @@ export interface Participant {
   marked: boolean;
   /** Whether it waits to apply; the host's to set. */
   applying: boolean;
+  /** Whether it needs no ticks until it is marked again. */
+  readonly isAsleep: boolean;
   /** Whether {@linkcode applySlice} would do something. */
   readonly hasApplies: boolean;
   /**
@@ -46,6 +48,8 @@ export interface Participant {
   undelivered(messages: readonly Message[]): void;
   /** The connection to the host at `address` changed. */
   peerState(address: string, state: PeerState): void;
+  /** The clock may have stood still: leases are in doubt (H117). */
+  clockJumped(): void;
   /** Something is broken beyond this member's repair: it stops for good. */
   fail(error: unknown): void;
 }
@@ -58,6 +62,13 @@ export interface HostServices {
   readonly storage: Storage;
   readonly pipeline: WritePipeline;
   readonly outbox: Outbox;
+  /** The data directory of this host; `null` until it is open. */
+  readonly incarnation: string | null;
+  /**
+   * Whether the monotonic clock has kept up with the wall clock since the
+   * last look. If not all members have heard of it when this returns.
+   */
+  clocksAgree(): boolean;
   /** The way out for snapshots. */
   readonly bulk: BulkLane;
   /** Asks for a turn in which the member is collected. */

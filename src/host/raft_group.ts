@@ -8,6 +8,11 @@ import type { GroupEvent, GroupStatus } from "../status.ts";
 import type { Clock } from "./clock.ts";
 import type { Member } from "./member.ts";
 import type {
+  MembershipChange,
+  MembershipOptions,
+} from "./membership_change.ts";
+import type { MembershipOutcome } from "./memberships.ts";
+import type {
   Committed,
   ProposeOptions,
   ReadOptions,
@@ -122,6 +127,47 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
   snapshot(options?: WaitOptions): Promise<LogIndex>;
 
   /**
+   * Changes who takes part, all at once: more than one voter changes through a
+   * joint configuration (thesis §4.3), so that at no time two majorities can
+   * decide without each other. New voters receive the log first, as learners,
+   * and vote once they have caught up (thesis §4.2.1); wait long enough for
+   * that. A new member is to be started with `join`, before or after. Resolves
+   * once the change is in force on this leader. What is in force already, the
+   * learners of a change that failed for one, needs not be undone: the same
+   * call may be repeated.
+   *
+   * A leader that removes itself hands over first. Ids of removed members are
+   * never used again; such a member stops with code `removed`.
+   *
+   * @throws {RangeError | TypeError} If an id, address or role is malformed.
+   * @throws {RaftError} `notLeader`, `changePending` while another change is
+   * under way, `conflict` with `expect`, `invalidChange` (no voters left, as
+   * many witnesses as would make a quorum, a witness that is to keep data, …),
+   * `unknownMember`, `removedMember`, `quorumAtRisk` if no quorum of the
+   * result is known to live (see `force`), `transferring`, `leadershipLost`,
+   * `timeout`. `outcome` tells whether it may still come into force.
+   */
+  changeMembership(
+    change: MembershipChange,
+    options?: MembershipOptions,
+  ): Promise<MembershipOutcome>;
+
+  /**
+   * Leaves the joint configuration that a change with `leave: "explicit"`
+   * entered (thesis §4.3). Resolves once the new one is in force alone.
+   *
+   * @throws {RaftError} As {@linkcode RaftGroup.changeMembership}.
+   */
+  leaveJoint(options?: WaitOptions): Promise<MembershipOutcome>;
+
+  /**
+   * A follower forgets who leads and so hears candidates at once, where it
+   * otherwise ignores them for an election timeout. For operators who know
+   * that the leader is gone. Nothing on a leader, or with `leaseReads`.
+   */
+  forgetLeader(): void;
+
+  /**
    * Takes no more proposals, lets pending ones finish, hands the leadership
    * over, each for about an election timeout at most; then settles everything
    * and writes what is left to write. Idempotent.
@@ -203,6 +249,21 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
 
   snapshot(options: WaitOptions = {}): Promise<LogIndex> {
     return this.#parts.member.calls.snapshot(options);
+  }
+
+  changeMembership(
+    change: MembershipChange,
+    options: MembershipOptions = {},
+  ): Promise<MembershipOutcome> {
+    return this.#parts.member.calls.changeMembership(change, options);
+  }
+
+  leaveJoint(options: WaitOptions = {}): Promise<MembershipOutcome> {
+    return this.#parts.member.calls.leaveJoint(options);
+  }
+
+  forgetLeader(): void {
+    this.#parts.member.calls.forgetLeader();
   }
 
   stop(): Promise<void> {

@@ -86,6 +86,7 @@ export class RaftHost implements AsyncDisposable {
       onEvent: options.onEvent,
     });
     const opened = await storage.open({ deployment });
+    engine.incarnation = opened.incarnation;
     for (const repair of opened.repairs) {
       engine.report({ type: "repaired", repair });
     }
@@ -125,7 +126,7 @@ export class RaftHost implements AsyncDisposable {
   async startGroup<C, R, Q, A>(
     options: GroupOptions<C, R, Q, A>,
   ): Promise<RaftGroup<C, R, Q, A>> {
-    const settings = groupSettings(options);
+    const settings = groupSettings(options, this.#engine.tickMs);
     this.#reserve(settings);
     try {
       const stored = this.#stored.get(settings.group) ??

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Removal } from "../core/departure.ts";
 import type { GroupId, NodeId } from "../core/types.ts";
 import { isRaftError } from "../errors.ts";
 import type { StopReason } from "../status.ts";
@@ -26,4 +27,17 @@ export function stopErrorMessage(
   return reason === null
     ? `Cannot go on: ${who} is stopping`
     : `Cannot go on: ${who} has stopped: ${reason.message}`;
+}
+
+/** What others said that ends a membership for good. */
+export function removalReason(
+  group: GroupId,
+  { reason, version }: Removal,
+): StopReason {
+  return {
+    code: reason,
+    message: reason === "removed"
+      ? `It was removed from group ${group} by version ${version} of the configuration`
+      : `Its data directory is not the one that group ${group} knows it by: it lacks what it has promised. Remove the member and add it under a new id, or bring the old directory back`,
+  };
 }

@@ -81,13 +81,6 @@ export class Transfers {
     });
   }
 
-  /** Hands over without anybody waiting; nothing if nobody can take over. */
-  handOver(): void {
-    const successor = this.successor();
-    if (successor === undefined) return;
-    this.#options.core.transferLeadership(successor);
-  }
-
   /**
    * On a leader, the voter that is best prepared to lead: alive, and with the
    * longest log known. `undefined` if there is none.

@@ -165,6 +165,7 @@ describe("Ticker", () => {
     const clock = new ManualClock();
     const early = {
       now: () => clock.now(),
+      wallNow: () => clock.wallNow(),
       setTimer: (callback: () => void, delayMs: number) =>
         clock.setTimer(callback, Math.ceil(delayMs / 2)),
       clearTimer: (timer: number) => clock.clearTimer(timer),

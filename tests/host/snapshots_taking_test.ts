@@ -313,7 +313,7 @@ describe("the options of snapshots", () => {
   };
 
   it("have defaults", () => {
-    assertEquals(groupSettings(options).snapshots, {
+    assertEquals(groupSettings(options, 50).snapshots, {
       entries: 100_000,
       bytes: 64 << 20,
       trailing: 10_000,
@@ -330,7 +330,7 @@ describe("the options of snapshots", () => {
       ]
     ) {
       assertThrows(
-        () => groupSettings({ ...options, ...wrong }),
+        () => groupSettings({ ...options, ...wrong }, 50),
         RangeError,
         Object.keys(wrong)[0],
       );

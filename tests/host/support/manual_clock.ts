@@ -18,8 +18,15 @@ export class ManualClock implements Clock {
   #timers: Timer[] = [];
   #scheduled: (() => void)[] = [];
 
+  /** By how much the wall clock is ahead; a test may set it. */
+  wallOffset = 1_000_000;
+
   now(): number {
     return this.#now;
+  }
+
+  wallNow(): number {
+    return this.#now + this.wallOffset;
   }
 
   setTimer(callback: () => void, delayMs: number): number {
