@@ -60,7 +60,9 @@ const entry = z.strictObject({
     version,
     transition: transition.optional(),
     changes,
-  }).optional(),
+  }).transform((change) =>
+    change.version === 2 ? { transition: "auto" as const, ...change } : change
+  ).optional(),
 }) satisfies z.ZodType<KitEntry>;
 
 const snapshot = z.strictObject({

@@ -8,16 +8,14 @@ import {
   type CoreConfig,
   type Entry,
   type EntryId,
-  type HardState,
   INITIAL_HARD_STATE,
   type LogIndex,
   type NodeId,
   RawNode,
-  type Ready,
   type SnapshotMeta,
-  type TermRun,
 } from "../../src/core/mod.ts";
 import { SimRandom } from "../../src/sim/prng.ts";
+import { Disk } from "./disk.ts";
 import type { KitConfig, StartOperation } from "./kit_types.ts";
 import { confFromKit, dataOf, type Translator } from "./translate.ts";
 
@@ -72,12 +70,13 @@ export class Member {
   readonly config: KitConfig;
   /** The core; a new one after each restart. */
   node: RawNode;
-  /** What is durable of term, vote and commit index. */
-  hardState: HardState;
-  /** The entry before the stored log. */
-  offset: EntryId;
-  /** The stored log, from `offset.index + 1` on. */
-  entries: Entry[];
+  /** What is durable, and what a restart finds. */
+  readonly disk: Disk;
+  /**
+   * What was reported as durable; with asynchronous writes the disk may be
+   * ahead of it.
+   */
+  readonly reported: Disk;
   /** The state machine. */
   machine: Machine;
   /** Counts the lives of the core. */
@@ -96,18 +95,21 @@ export class Member {
     this.#translator = translator;
     this.#random = new SimRandom(id);
     const { index = 0, term = 0, data = "" } = start.snapshot ?? {};
-    const { term: votedIn, vote, commit } = start.hardState ??
-      { ...INITIAL_HARD_STATE, vote: 0 };
-    this.hardState = { term: votedIn, vote: vote === 0 ? null : vote, commit };
-    this.offset = { term, index };
-    this.entries = (start.entries ?? []).map((entry) =>
+    const stored = start.hardState ?? { ...INITIAL_HARD_STATE, vote: 0 };
+    const vote = stored.vote === 0 ? null : stored.vote;
+    const hardState = { ...stored, vote };
+    const entries = (start.entries ?? []).map((entry) =>
       translator.entryFromKit(entry)
     );
+    this.disk = new Disk(hardState, { term, index }, entries);
+    this.reported = start.config.asyncStorageWrites
+      ? new Disk(hardState, { term, index }, entries)
+      : this.disk;
     const applied = Math.max(start.applied ?? 0, index);
     this.machine = {
-      last: { index: applied, term: this.#termOf(applied) },
+      last: { index: applied, term: this.disk.termAt(applied) },
       conf: confFromKit(start.conf),
-      data: data + this.entries.slice(0, applied - index).map(dataOf).join(""),
+      data: data + entries.slice(0, applied - index).map(dataOf).join(""),
     };
     this.node = this.#startCore();
   }
@@ -115,6 +117,10 @@ export class Member {
   /** Starts anew from storage and state machine. */
   restart(): void {
     this.life++;
+    const { snapshot } = this.disk;
+    if (snapshot !== undefined && snapshot.index > this.machine.last.index) {
+      this.install(snapshot);
+    }
     this.node = this.#startCore();
   }
 
@@ -135,23 +141,6 @@ export class Member {
     this.#timeoutTicks = ticks;
     this.node.drawElectionTimeout();
     this.#timeoutTicks = undefined;
-  }
-
-  /** Stores what a Ready tells to write. */
-  persist(ready: Pick<Ready, "hardState" | "snapshot" | "entries">): void {
-    const { hardState, snapshot, entries } = ready;
-    if (hardState !== undefined) this.hardState = hardState;
-    if (snapshot !== undefined) {
-      this.offset = { term: snapshot.term, index: snapshot.index };
-      this.entries = [];
-    }
-    const first = entries[0];
-    if (first === undefined) return;
-    this.entries.splice(
-      first.index - this.offset.index - 1,
-      Infinity,
-      ...entries,
-    );
   }
 
   /** Replaces the state machine's state. */
@@ -176,29 +165,19 @@ export class Member {
     this.node.applied(index);
     // Whenever the core sends a snapshot it is to be the present state.
     if (this.machine.last.index <= this.node.appliedIndex) {
-      this.node.compact(this.snapshot(), this.offset.index);
+      this.node.compact(this.snapshot(), this.disk.offset.index);
     }
   }
 
   /** Drops stored entries up to and including `upTo`. */
   compact(upTo: LogIndex): void {
-    const term = this.#termOf(upTo);
-    this.entries.splice(0, upTo - this.offset.index);
-    this.offset = { term, index: upTo };
+    this.disk.compact(upTo);
+    if (this.reported !== this.disk) this.reported.compact(upTo);
     this.node.compact(this.snapshot(), upTo);
   }
 
-  #termOf(index: LogIndex): number {
-    const at = index - this.offset.index - 1;
-    const term = at < 0 ? this.offset.term : this.entries[at]?.term;
-    if (term === undefined) {
-      throw new RangeError(`node ${this.id} has no entry ${index}`);
-    }
-    return term;
-  }
-
   #startCore(): RawNode {
-    const { offset, entries, machine, hardState } = this;
+    const { hardState, offset, entries, termRuns } = this.disk;
     return new RawNode({
       id: this.id,
       config: coreConfigOf(this.config),
@@ -209,9 +188,9 @@ export class Member {
         firstIndex: offset.index + 1,
         lastIndex: offset.index + entries.length,
         prevTerm: offset.term,
-        termRuns: runsOf(entries),
-        tail: entries,
-        appliedIndex: machine.last.index,
+        termRuns,
+        tail: [...entries],
+        appliedIndex: this.machine.last.index,
       },
     });
   }
@@ -221,12 +200,4 @@ export class Member {
     const { electionTicks } = this.config;
     return (this.#timeoutTicks - electionTicks + 0.5) / electionTicks;
   }
-}
-
-function runsOf(entries: readonly Entry[]): TermRun[] {
-  const runs: TermRun[] = [];
-  for (const { term, index } of entries) {
-    if (runs.at(-1)?.term !== term) runs.push({ term, firstIndex: index });
-  }
-  return runs;
 }

@@ -20,7 +20,8 @@ export function observeNode(
   work: StorageWork,
   id: NodeId,
 ): KitNode {
-  const { node, hardState, entries, machine } = world.member(id);
+  const { node, reported, machine } = world.member(id);
+  const { hardState, entries } = reported;
   const status = node.status();
   return {
     role: status.role === "preCandidate" ? "pre-candidate" : status.role,

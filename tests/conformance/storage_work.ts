@@ -20,6 +20,8 @@ import type { Envelope, World } from "./world.ts";
 interface AppendWork {
   readonly ready: Ready;
   readonly responses: readonly Envelope[];
+  /** Whether it is on disk already, and only not reported. */
+  isWritten: boolean;
 }
 
 /** Queued work of nodes with asynchronous storage writes. */
@@ -75,7 +77,9 @@ export class StorageWork {
     const work = this.#appends.get(id)?.shift();
     if (work === undefined) return false;
     const member = this.#world.member(id);
-    this.#write(member, work.ready);
+    if (!work.isWritten) member.disk.write(work.ready);
+    member.reported.write(work.ready);
+    this.#install(member, work.ready);
     for (const response of work.responses) this.#world.post(response);
     return true;
   }
@@ -100,18 +104,23 @@ export class StorageWork {
 
   #carryOut(member: Member, ready: Ready): void {
     const { committedEntries, messages, messagesAfterPersist } = ready;
-    this.#write(member, ready);
+    member.disk.write(ready);
+    this.#install(member, ready);
     const appliedTo = this.#apply(member, committedEntries);
     this.#releaseReads(member, ready);
-    this.#world.send(inSendingOrder(messages, messagesAfterPersist));
+    this.#world.send([
+      ...inSendingOrder(messages, messagesAfterPersist),
+      ...messagesAfterPersist.filter((message) => !asksForVote(message)),
+    ]);
     member.node.persisted(ready.number);
     if (committedEntries.length > 0) member.reportApplied(appliedTo);
   }
 
   #queue(member: Member, ready: Ready): void {
     const { id } = member;
+    const { messages, messagesAfterPersist } = ready;
     this.#releaseReads(member, ready);
-    this.#world.send(ready.messages);
+    this.#world.send(inSendingOrder(messages, messagesAfterPersist));
     if (member.node.role === "leader") {
       const led = this.#led.get(id) ?? new Set();
       this.#led.set(id, led.add(member.node.term));
@@ -121,7 +130,8 @@ export class StorageWork {
     if (
       hardState !== undefined || snapshot !== undefined ||
       entries.length > 0 || responses.length > 0
-    ) push(this.#appends, id, { ready, responses });
+    ) push(this.#appends, id, { ready, responses, isWritten: false });
+    if (messagesAfterPersist.some(asksForVote)) this.#writeAhead(member);
     if (ready.committedEntries.length > 0) {
       push(this.#applies, id, ready.committedEntries);
     }
@@ -145,6 +155,7 @@ export class StorageWork {
       responses.push(own({ type, from: id, to: id, term, reject: false }));
     }
     for (const message of ready.messagesAfterPersist) {
+      if (asksForVote(message)) continue;
       const envelope = this.#world.envelopeOf(message);
       if (envelope !== undefined) responses.push(envelope);
     }
@@ -188,9 +199,19 @@ export class StorageWork {
     };
   }
 
-  #write(member: Member, ready: Ready): void {
-    const { snapshot } = ready;
-    member.persist(ready);
+  /**
+   * A request for a vote may not leave before the candidate's term and vote
+   * are durable, and in the kit it leaves at once: so the disk is ahead by
+   * then, and only reports later.
+   */
+  #writeAhead(member: Member): void {
+    for (const work of this.#appends.get(member.id) ?? []) {
+      if (!work.isWritten) member.disk.write(work.ready);
+      work.isWritten = true;
+    }
+  }
+
+  #install(member: Member, { snapshot }: Ready): void {
     if (snapshot === undefined) return;
     member.install(snapshot);
     const { trace, translator } = this.#world;
@@ -218,22 +239,24 @@ export class StorageWork {
 }
 
 /**
- * Everything that leaves once a write is durable. The core keeps requests for
- * votes back until then, the reference does not: the network gets them where
- * they were made, before what the candidate says in the term it stands for.
+ * What leaves with a Ready. The core keeps requests for votes back until the
+ * write is durable, the reference does not: the network gets them where they
+ * were made, before what the candidate says in the term it stands for.
  */
 function inSendingOrder(
   messages: readonly Message[],
   afterPersist: readonly Message[],
 ): Message[] {
   const ordered = [...messages];
-  for (const request of afterPersist) {
-    if (request.type !== "requestVote") continue;
+  for (const request of afterPersist.filter(asksForVote)) {
     const at = ordered.findIndex((other) => madeIn(other) >= request.term);
     ordered.splice(at < 0 ? ordered.length : at, 0, request);
   }
-  const answers = afterPersist.filter(({ type }) => type !== "requestVote");
-  return [...ordered, ...answers];
+  return ordered;
+}
+
+function asksForVote({ type }: Message): boolean {
+  return type === "requestVote";
 }
 
 /** The term in which a message was made; a pre-vote speaks of the next. */

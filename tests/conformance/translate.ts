@@ -109,10 +109,13 @@ export class Translator {
   /** The kit's change; one that the core made itself is of version 2. */
   changeToKit(change: ConfChange): KitChange {
     const { transition, steps } = change;
-    return this.#changes.get(change) ?? {
-      version: 2,
+    const version = this.#changes.get(change)?.version ?? 2;
+    const changes = steps.map(({ type, node }) => `${LETTERS[type]}${node}`);
+    if (version === 1) return { version, changes };
+    return {
+      version,
       transition: transition === "simple" ? "auto" : transition,
-      changes: steps.map(({ type, node }) => `${LETTERS[type]}${node}`),
+      changes,
     };
   }
 
