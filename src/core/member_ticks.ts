@@ -6,7 +6,7 @@
 import { tickHandOver } from "./departure.ts";
 import { maybeLeaveJoint, maybePromote } from "./membership.ts";
 import type { Raft } from "./raft.ts";
-import { afterCommit } from "./replication.ts";
+import { afterCommit, sendToWitnesses } from "./replication.ts";
 
 /** A tick passes for a leader; it may be none any more afterwards. */
 export function tickMembers(raft: Raft): void {
@@ -20,6 +20,7 @@ export function tickMembers(raft: Raft): void {
   const { witnesses } = tracker.conf;
   if (witnesses.length > 0 && log.commitIndex < log.lastIndex) {
     if (raft.maybeCommit()) afterCommit(raft);
+    else sendToWitnesses(raft);
   }
   // Both may have been refused before, by a transfer for one (H82).
   maybeLeaveJoint(raft);

@@ -8,8 +8,8 @@ import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import { confirmReads, releaseHeldReads } from "./reads.ts";
 import type { Load } from "./ready.ts";
-import { type Entry, entryBytes, type LogIndex, type NodeId } from "./types.ts";
-import { isWitness, sendLimit } from "./witness.ts";
+import { type Entry, entryBytes, type NodeId } from "./types.ts";
+import { entriesThrough, isWitness } from "./witness.ts";
 
 /** Sends to everybody what they lack, or at least the commit index. */
 export function broadcastAppend(raft: Raft): void {
@@ -37,7 +37,8 @@ export function maybeSendAppend(
   }
   // To a full window goes an empty append, so that it can recover (H32).
   const full = progress.state === "replicate" && progress.inflights.full;
-  const slice = full
+  const limit = raft.tracker.sendLimit(to);
+  const slice = full || progress.nextIndex > limit
     ? { entries: [], bytes: 0 }
     : log.entriesFrom(progress.nextIndex, progress.batch.bytes);
   if (slice === "compacted") return maybeSendSnapshot(raft, to, progress);
@@ -45,21 +46,10 @@ export function maybeSendAppend(
     requestLoad(raft, to, progress);
     return false;
   }
-  const entries = isWitness(raft.tracker.conf, to)
-    ? entriesThrough(slice.entries, sendLimit(raft.tracker))
-    : slice.entries;
+  const entries = entriesThrough(slice.entries, limit);
   if (entries.length === 0 && when === "withEntries") return false;
   sendAppend(raft, to, progress, entries, slice.bytes);
   return true;
-}
-
-function entriesThrough(
-  entries: readonly Entry[],
-  index: LogIndex,
-): readonly Entry[] {
-  const first = entries[0]?.index ?? 0;
-  const count = Math.max(0, index - first + 1);
-  return count < entries.length ? entries.slice(0, count) : entries;
 }
 
 function sendAppend(
@@ -117,13 +107,15 @@ export function handleLoaded(
   if (progress === undefined || progress.loadId !== load.id) return;
   progress.loadId = 0;
   if (raft.role !== "leader" || progress.paused) return;
-  const isWanted = progress.nextIndex === load.from &&
+  const limit = raft.tracker.sendLimit(load.purpose);
+  const isWanted = progress.nextIndex === load.from && load.from <= limit &&
     !wasCompacted(raft, load) && !progress.inflights.full;
   if (isWanted) {
     raft.log.assertOwn(load, entries);
     let bytes = 0;
     for (const entry of entries) bytes += entryBytes(entry);
-    sendAppend(raft, load.purpose, progress, entries, bytes);
+    const sent = entriesThrough(entries, limit);
+    sendAppend(raft, load.purpose, progress, sent, bytes);
   }
   sendWhilePossible(raft, load.purpose);
 }
@@ -217,8 +209,8 @@ export function acknowledgeOwn(raft: Raft): void {
   }
 }
 
-/** A data voter holds more: so may witnesses. */
-function sendToWitnesses(raft: Raft): void {
+/** A data voter holds more, or is not waited for any longer. */
+export function sendToWitnesses(raft: Raft): void {
   for (const id of raft.tracker.conf.witnesses) {
     if (id !== raft.id) sendWhilePossible(raft, id);
   }

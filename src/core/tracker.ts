@@ -7,7 +7,7 @@ import type { CoreConfig } from "./config.ts";
 import { Progress } from "./progress.ts";
 import { jointIndex, jointVote, type VoteResult } from "./quorum.ts";
 import type { ConfState, LogIndex, NodeId } from "./types.ts";
-import { isWitness, witnessLimit } from "./witness.ts";
+import { dataLimit, isWitness, witnessLimit } from "./witness.ts";
 
 /** Everybody who counts in an election or a commit, ascending. */
 export function allVoters(conf: ConfState): NodeId[] {
@@ -109,6 +109,19 @@ export class Tracker {
     const { electionTicks } = this.#config;
     this.#witnessLimit = witnessLimit(this, this.#self, electionTicks);
     return this.quorumIndex(this.#limitedMatchOf);
+  }
+
+  /**
+   * The highest index a member may be sent. Witnesses follow behind the data
+   * voters, so that each of those that keep up may lead when the leader dies.
+   */
+  sendLimit(to: NodeId): LogIndex {
+    if (!isWitness(this.conf, to)) return Infinity;
+    const { electionTicks } = this.#config;
+    return Math.min(
+      dataLimit(this),
+      witnessLimit(this, this.#self, electionTicks),
+    );
   }
 
   /** The largest value a quorum has acknowledged; 0 without voters. */

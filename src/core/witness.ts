@@ -76,8 +76,8 @@ export function entriesToStore(
 }
 
 /**
- * The highest index for which witnesses count in a commit: one that all data
- * voters hold which are streamed to and take entries. The others are not
+ * The highest index that witnesses are sent, and count for in a commit: one
+ * that all data voters hold which are streamed to and take entries. The others are not
  * waited for: they are being brought up to date, or lag for `maxLagTicks`; nor
  * is the leader itself, `self`, whose own flush counts for itself.
  */
@@ -97,16 +97,17 @@ export function witnessLimit(
 }
 
 /**
- * The highest index that witnesses may be sent: one that some data voter of
- * each half holds for good. A witness that knew of more would refuse its vote
- * to everybody who may lead.
+ * The highest index that some data voter of each half holds for good. A
+ * witness that knew of more would refuse its vote to everybody who may lead.
  */
-export function sendLimit({ conf, progress }: Tracker): LogIndex {
+export function dataLimit(
+  { conf, progress }: Pick<Tracker, "conf" | "progress">,
+): LogIndex {
   const heldBy = (half: readonly NodeId[]) => {
     let held = 0;
     for (const id of half) {
       if (isWitness(conf, id)) continue;
-      held = Math.max(held, progress.get(id)?.matchIndex ?? 0);
+      held = Math.max(held, progress.get(id)?.countedIndex ?? 0);
     }
     return held;
   };
@@ -114,4 +115,14 @@ export function sendLimit({ conf, progress }: Tracker): LogIndex {
   return votersOutgoing.length === 0
     ? heldBy(voters)
     : Math.min(heldBy(voters), heldBy(votersOutgoing));
+}
+
+/** Those of contiguous entries that lie at or below an index. */
+export function entriesThrough(
+  entries: readonly Entry[],
+  index: LogIndex,
+): readonly Entry[] {
+  const first = entries[0]?.index ?? 0;
+  const count = Math.max(0, index - first + 1);
+  return count < entries.length ? entries.slice(0, count) : entries;
 }
