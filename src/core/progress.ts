@@ -64,6 +64,8 @@ export class Progress {
    * there is a doubt it counts in no commit.
    */
   denials = 0;
+  /** Whether an append was sent since the last denial. */
+  #hasAsked = true;
   /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
   sentCommit: LogIndex = 0;
   /** Learners do not count in quorums. */
@@ -120,7 +122,10 @@ export class Progress {
     const isDenial = this.state === "probe" && rejected > 0 &&
       rejected === this.matchIndex && this.nextIndex === rejected + 1;
     if (!isDenial) return false;
-    this.denials++;
+    // Copies of one answer, or answers to what was sent before it, prove no
+    // more than the first of them.
+    if (this.#hasAsked) this.denials++;
+    this.#hasAsked = false;
     this.flowPaused = true;
     return true;
   }
@@ -186,6 +191,7 @@ export class Progress {
 
   /** Notes that an append with this many entries and bytes was sent. */
   sentEntries(count: number, bytes: number): void {
+    this.#hasAsked = true;
     if (this.state === "replicate") {
       if (count > 0) {
         this.nextIndex += count;

@@ -321,7 +321,10 @@ export class RawNode {
     if (log.needsApplyLoad) {
       raft.loads.push(log.takeApplyLoad(raft.newLoadId()));
     }
+    // Who is told that it may go will not come back to vote for those who
+    // have forgotten, after a crash, that its removal was committed (H78).
     const mustSync = entries.length > 0 || snapshot !== undefined ||
+      raft.messagesAfterPersist.some(({ type }) => type === "removed") ||
       (hardState !== undefined &&
         (hardState.term !== before.term || hardState.vote !== before.vote));
     if (mustSync) raft.disk.handedOut(number);
