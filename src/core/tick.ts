@@ -37,9 +37,11 @@ function tickElection(raft: Raft): void {
     raft.electionElapsed = 0;
     timeoutCampaign(raft);
   } else if (raft.config.quiesceTicks > 0 && raft.leader !== null) {
-    // It cannot campaign, but wake a leader that sleeps without it.
-    raft.electionElapsed = 0;
-    ping(raft, raft.leader);
+    // It cannot campaign, but wake a leader that sleeps without it. The count
+    // goes on: whoever hears nothing of the leader has to hear candidates.
+    if (raft.electionElapsed % raft.electionTimeout === 0) {
+      ping(raft, raft.leader);
+    }
   }
 }
 
