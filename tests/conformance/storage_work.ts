@@ -130,7 +130,10 @@ export class StorageWork {
     if (
       hardState !== undefined || snapshot !== undefined ||
       entries.length > 0 || responses.length > 0
-    ) push(this.#appends, id, { ready, responses, isWritten: false });
+    ) {
+      responses.push(...this.#reportOf(member, ready));
+      push(this.#appends, id, { ready, responses, isWritten: false });
+    }
     if (messagesAfterPersist.some(asksForVote)) this.#writeAhead(member);
     if (ready.committedEntries.length > 0) {
       push(this.#applies, id, ready.committedEntries);
@@ -165,22 +168,27 @@ export class StorageWork {
         own({ type: "append-response", from: id, to: id, term, index }),
       );
     }
-    const { stableIndex, lastIndex, lastTerm, term } = node.status();
-    if (ready.snapshot !== undefined || stableIndex < lastIndex) {
-      responses.push(own({
-        type: "storage-append-response",
-        from: "storage",
-        to: id,
-        term,
-        ...(stableIndex < lastIndex
-          ? { index: lastIndex, logTerm: lastTerm }
-          : {}),
-        ...(ready.snapshot === undefined
-          ? {}
-          : { snapshot: this.#world.translator.snapshotToKit(ready.snapshot) }),
-      }));
-    }
     return responses;
+  }
+
+  /** What storage tells the node once entries or a snapshot are durable. */
+  #reportOf(member: Member, { number, snapshot }: Ready): Envelope[] {
+    const { id, node } = member;
+    const { stableIndex, lastIndex, lastTerm, term } = node.status();
+    if (snapshot === undefined && stableIndex >= lastIndex) return [];
+    const message: KitMessage = {
+      type: "storage-append-response",
+      from: "storage",
+      to: id,
+      term,
+      ...(stableIndex < lastIndex
+        ? { index: lastIndex, logTerm: lastTerm }
+        : {}),
+      ...(snapshot === undefined
+        ? {}
+        : { snapshot: this.#world.translator.snapshotToKit(snapshot) }),
+    };
+    return [this.#ownEnvelope(member, message, () => node.persisted(number))];
   }
 
   /** A message of a node to itself; one of an earlier life means nothing. */
