@@ -151,10 +151,7 @@ export class StorageWork {
     const own = (message: KitMessage): Envelope =>
       this.#ownEnvelope(member, message, () => node.persisted(ready.number));
     const responses: Envelope[] = [];
-    const campaign = campaignOf(member, ready);
-    if (campaign !== undefined) {
-      const term = campaign === "vote" ? node.term : node.term + 1;
-      const type = `${campaign}-response` as const;
+    for (const { type, term } of campaignsOf(member, ready)) {
       responses.push(own({ type, from: id, to: id, term, reject: false }));
     }
     for (const message of ready.messagesAfterPersist) {
@@ -272,17 +269,28 @@ function madeIn({ type, term }: Message): Term {
   return type === "requestPreVote" ? term - 1 : term;
 }
 
-/** Whether a node's own vote goes out with this Ready. */
-function campaignOf(
-  member: Member,
-  ready: Ready,
-): "vote" | "pre-vote" | undefined {
-  const { node, id } = member;
-  const { hardState, softState, messages } = ready;
-  if (node.role === "candidate" && hardState?.vote === id) return "vote";
-  const asks = softState?.role === "preCandidate" ||
-    messages.some(({ type }) => type === "requestPreVote");
-  return node.role === "preCandidate" && asks ? "pre-vote" : undefined;
+/** The own votes that become durable with this Ready, in order. */
+function campaignsOf(
+  { node, id }: Member,
+  { hardState, softState, messages, messagesAfterPersist }: Ready,
+): Pick<KitMessage, "type" | "term">[] {
+  const requests = inSendingOrder(messages, messagesAfterPersist)
+    .filter(({ type }) => type === "requestVote" || type === "requestPreVote");
+  // Each campaign asks everybody once, so that one peer has heard of all.
+  const peer = requests[0]?.to;
+  if (peer !== undefined) {
+    return requests.filter(({ to }) => to === peer).map(({ type, term }) => ({
+      type: type === "requestVote" ? "vote-response" : "pre-vote-response",
+      term,
+    }));
+  }
+  const { term, role } = node;
+  if (role === "candidate" && hardState?.vote === id) {
+    return [{ type: "vote-response", term }];
+  }
+  return softState?.role === "preCandidate" && role === "preCandidate"
+    ? [{ type: "pre-vote-response", term: term + 1 }]
+    : [];
 }
 
 function push<T>(queues: Map<number, T[]>, id: number, item: T): void {
