@@ -14,6 +14,9 @@ export type AckedIndex = (id: NodeId) => LogIndex | undefined;
 /** Gives a voter's answer; `undefined` while there is none. */
 export type VoteOf = (id: NodeId) => boolean | undefined;
 
+/** Where indexes are sorted, reused so that counting allocates nothing. */
+const scratch: LogIndex[] = [];
+
 /** The smallest number of voters that is a majority. */
 export function majority(voterCount: number): number {
   return Math.floor(voterCount / 2) + 1;
@@ -30,10 +33,10 @@ export function majorityIndex(
 ): LogIndex {
   const count = voters.length;
   if (count === 0) return Infinity;
-  const indexes: LogIndex[] = new Array(count);
-  for (let i = 0; i < count; i++) indexes[i] = acked(at(voters, i)) ?? 0;
-  sortSmall(indexes);
-  return at(indexes, count - majority(count));
+  for (let i = 0; i < count; i++) {
+    insertSorted(scratch, i, acked(at(voters, i)) ?? 0);
+  }
+  return at(scratch, count - majority(count));
 }
 
 /** The largest index that both majorities have acknowledged. */
@@ -78,14 +81,15 @@ export function jointVote(
   return incoming === "lost" || outgoing === "lost" ? "lost" : "pending";
 }
 
-/** Insertion sort: quorums are small, and this allocates nothing. */
-function sortSmall(values: LogIndex[]): void {
-  for (let i = 1; i < values.length; i++) {
-    const value = at(values, i);
-    let j = i - 1;
-    for (; j >= 0 && at(values, j) > value; j--) values[j + 1] = at(values, j);
-    values[j + 1] = value;
-  }
+/** Adds a value to the first `count`, which ascend; quorums are small. */
+function insertSorted(
+  values: LogIndex[],
+  count: number,
+  value: LogIndex,
+): void {
+  let i = count;
+  for (; i > 0 && at(values, i - 1) > value; i--) values[i] = at(values, i - 1);
+  values[i] = value;
 }
 
 function at(values: readonly number[], i: number): number {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { assertInvariant } from "./invariant.ts";
+import { InvariantError } from "./invariant.ts";
 import type { Slice } from "./tail.ts";
 import type { Tracker } from "./tracker.ts";
 import {
@@ -66,8 +66,8 @@ export function entriesToStore(
   // Before it has applied its own joining a member cannot know its part.
   if (isMember) {
     for (const { type, index } of entries) {
-      assertInvariant(
-        type !== "omitted",
+      if (type !== "omitted") continue;
+      throw new InvariantError(
         `a data member was sent entry ${index} without its payload`,
       );
     }
