@@ -190,8 +190,10 @@ export class SimGroup implements World {
    */
   mayLose(has: (id: NodeId) => boolean): boolean {
     const confs = confsInPlay(this.oracle.committed, this.members);
+    const isFilled = (id: NodeId) =>
+      has(id) && (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
     return confs.every(({ witnesses }) => witnesses.length === 0) &&
-      this.hasQuorum(has);
+      this.hasQuorum(isFilled);
   }
 
   /** Does what is left to do for the membership, without anything new. */
