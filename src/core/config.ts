@@ -86,6 +86,12 @@ export interface CoreConfig {
   /** Whether a follower acts on the news that its leader's process is gone. */
   readonly fastFailover: boolean;
   /**
+   * Whether other members may run with other settings of `preVote` and
+   * `checkQuorum`. Then one that has neither and follows nobody still tells
+   * leaders of older terms of its own: they may be deaf to its requests (H06).
+   */
+  readonly mixedSettings: boolean;
+  /**
    * Ticks of idleness after which a leader puts its group to sleep, at least
    * `electionTicks`, so that a quorum was heard of in between; 0: never. Needs
    * `checkQuorum`.
@@ -119,6 +125,7 @@ export const DEFAULT_CONFIG: CoreConfig = {
   priorityTicks: 40,
   adaptiveFlow: true,
   fastFailover: true,
+  mixedSettings: true,
   quiesceTicks: 0,
   stallTicks: 20,
 };

@@ -152,7 +152,9 @@ function answerOldTerm(raft: Raft, message: TermMessage): void {
       // A leader cut off under check-quorum or pre-vote would never hear of
       // the new term otherwise, and its follower never rejoin (H04, H05). We
       // cannot know which flags others have: who follows nobody tells (H06).
-      if (!config.checkQuorum && !config.preVote && leader !== null) return;
+      if (!config.checkQuorum && !config.preVote) {
+        if (leader !== null || !config.mixedSettings) return;
+      }
       raft.sendAfterPersist({
         type: "appendEntriesResponse",
         from: id,

@@ -52,6 +52,7 @@ export function coreConfigOf(config: KitConfig): Partial<CoreConfig> {
     priority: 0,
     adaptiveFlow: false,
     fastFailover: false,
+    mixedSettings: false,
     quiesceTicks: 0,
     stallTicks: 0,
   };
