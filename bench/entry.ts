@@ -38,6 +38,10 @@ async function main(command: string, options: unknown): Promise<void> {
       const { measureCore } = await import("./core.ts");
       return finish(measureCore(timed.parse(options).seconds));
     }
+    case "idle": {
+      const { measureIdle } = await import("./idle_cores.ts");
+      return finish(measureIdle(timed.parse(options).seconds));
+    }
     case "hosts": {
       const { measureHosts } = await import("./hosts.ts");
       return finish(await measureHosts(timed.parse(options).seconds));

@@ -73,7 +73,10 @@ async function main(settings: Settings): Promise<void> {
   try {
     const runtime = await prepareRuntime(settings.runtime, directory);
     print(await describeMachine(runtime, directory));
-    if (settings.only.includes("core")) await benchCore(settings, runtime);
+    if (settings.only.includes("core")) {
+      await benchCore(settings, runtime);
+      await benchIdle(settings, runtime);
+    }
     if (settings.only.includes("hosts")) await benchHosts(settings, runtime);
     if (settings.only.includes("http")) {
       await benchDisk(settings, runtime, directory);
@@ -102,6 +105,38 @@ async function benchCore(settings: Settings, runtime: Runtime): Promise<void> {
       format(figures.proposalsPerSecond),
       format(figures.nullProposalsPerSecond),
       formatRatio(figures.proposalsPerSecond, figures.nullProposalsPerSecond),
+    ]),
+  ));
+}
+
+const idleFigures = z.array(z.object({
+  state: z.string(),
+  groups: z.number(),
+  messagesPerTick: z.number(),
+  msPerTick: z.number(),
+  nullMsPerTick: z.number(),
+}));
+
+async function benchIdle(settings: Settings, runtime: Runtime): Promise<void> {
+  const seconds = settings.seconds ?? (settings.quick ? 1 : 5);
+  const result = await runBench(runtime, "idle", { seconds });
+  print("\nGroups of three cores that have nothing to do, in memory:\n");
+  print(table(
+    [
+      "groups",
+      "state",
+      "messages/tick",
+      "ms/tick",
+      "us/tick of a group",
+      "messages alone, ms",
+    ],
+    idleFigures.parse(result).map((figures) => [
+      String(figures.groups),
+      figures.state,
+      String(figures.messagesPerTick),
+      format(figures.msPerTick),
+      format(1_000 * figures.msPerTick / figures.groups),
+      figures.messagesPerTick > 0 ? format(figures.nullMsPerTick) : "none",
     ]),
   ));
 }
