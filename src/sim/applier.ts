@@ -31,10 +31,20 @@ interface WaitingWrite {
 
 interface WaitingRead {
   readonly index: LogIndex;
+  /** Of a read that only a lease stands for: whether it still does (H95). */
+  readonly lease: ReadLease | undefined;
   readonly operation: PendingOperation;
 }
 
 const NO_DATA = new Uint8Array(0);
+
+/** What a read by lease has to have at its end. */
+export interface ReadLease {
+  /** Whether the lease still holds. */
+  holds(): boolean;
+  /** It does not: the read has to be confirmed in another way. */
+  lost(): void;
+}
 
 type AnyMachine = SimMachine<unknown, unknown, unknown, unknown>;
 
@@ -161,11 +171,16 @@ export class Applier {
   }
 
   /** A read may be answered once `index` is applied. */
-  awaitRead(operation: PendingOperation, index: LogIndex): void {
+  awaitRead(
+    operation: PendingOperation,
+    index: LogIndex,
+    lease?: ReadLease,
+  ): void {
+    const read = { index, operation, lease };
     if (index > this.#appliedIndex) {
       this.#world.marks.hit("readWaitedForApply");
-      this.#reads.push({ index, operation });
-    } else this.#answer(operation);
+      this.#reads.push(read);
+    } else this.#answer(read);
   }
 
   /** Applies the next entries that wait. */
@@ -288,11 +303,12 @@ export class Applier {
     const due = this.#reads.filter(({ index }) => index <= this.#appliedIndex);
     if (due.length === 0) return;
     this.#reads = this.#reads.filter(({ index }) => index > this.#appliedIndex);
-    for (const { operation } of due) this.#answer(operation);
+    for (const read of due) this.#answer(read);
   }
 
-  #answer(operation: PendingOperation): void {
+  #answer({ operation, lease }: WaitingRead): void {
     if (operation.operation.type !== "query") return;
+    if (lease !== undefined && !lease.holds()) return lease.lost();
     if (this.#isBlind) {
       this.#world.settle(operation, { outcome: "notAppended" });
       return;

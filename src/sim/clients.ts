@@ -6,7 +6,12 @@
 import type { EntryId, LogIndex, NodeId } from "../core/types.ts";
 import type { SimMember } from "./member.ts";
 import type { SimRandom } from "./prng.ts";
-import type { HistoryEntry, Operation, Outcome } from "./subject.ts";
+import type {
+  Consistency,
+  HistoryEntry,
+  Operation,
+  Outcome,
+} from "./subject.ts";
 import { hashBytes } from "./trace_hash.ts";
 import { fail } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -18,6 +23,7 @@ export interface PendingOperation {
   readonly batch: number;
   readonly node: NodeId;
   readonly operation: Operation<unknown, unknown>;
+  readonly consistency: Consistency;
   /** The encoded command; empty for a query. */
   readonly bytes: Uint8Array;
   readonly invokedAt: number;
@@ -101,11 +107,13 @@ export class SimClients {
   /** What all clients asked and were told, in order of asking. */
   history(): HistoryEntry<unknown, unknown, unknown, unknown>[] {
     return this.#operations.map((pending) => {
-      const { operation, node, invokedAt, returnedAt, outcome } = pending;
+      const { operation, consistency, node, invokedAt, returnedAt, outcome } =
+        pending;
       const isOk = outcome === "ok";
       const isQuery = operation.type === "query";
       return {
         operation,
+        consistency,
         node,
         invokedAt,
         returnedAt: outcome === "unknown" || outcome === undefined
@@ -249,6 +257,7 @@ export class SimClients {
       batch,
       node: member.id,
       operation,
+      consistency: this.#drawConsistency(operation),
       bytes: this.#encode(operation),
       invokedAt,
       floorIndex: this.#seenIndex,
@@ -268,6 +277,13 @@ export class SimClients {
     this.#world.schedule(timeoutMs, { type: "deadline", group, client, batch });
     member.submit(pending);
     return pending;
+  }
+
+  #drawConsistency(operation: Operation<unknown, unknown>): Consistency {
+    if (operation.type === "command") return "linearizable";
+    const { leasePermille, stalePermille } = this.#world.options.protocol;
+    if (this.#random.chance(leasePermille)) return "lease";
+    return this.#random.chance(stalePermille) ? "stale" : "linearizable";
   }
 
   #encode(operation: Operation<unknown, unknown>): Uint8Array {
@@ -312,6 +328,7 @@ export class SimClients {
     settlement: Settlement & { outcome: "ok" },
   ): void {
     const { entry, readAt } = settlement;
+    if (pending.consistency === "stale") return;
     const seen = entry?.index ?? readAt ?? 0;
     if (seen < pending.floorIndex) {
       fail(

@@ -259,8 +259,9 @@ function drawFaults(
 function drawTimes(random: SimRandom, options: SimOptions): SimOptions {
   const { clock, core } = options;
   if (random.chance(600)) return options;
-  const slowest = Math.min(...clock.ratePermille);
-  const fastest = Math.max(...clock.ratePermille);
+  // The clocks of members that join later are exact.
+  const slowest = Math.min(1000, ...clock.ratePermille);
+  const fastest = Math.max(1000, ...clock.ratePermille);
   const promiseMs = ((core.electionTicks ?? 10) - 2) * clock.tickMs;
   const leaseMs = Math.floor(promiseMs * slowest / fastest);
   return { ...options, core: { ...core, leaseMs } };

@@ -54,6 +54,8 @@ export function drawProtocol(
     maxMembers: Math.max(members, random.pick([3, 5, MAX_MEMBERS])),
     maxIds: members + MAX_JOINERS,
     disturberPermille: random.pick([0, 300, 1_000]),
+    leasePermille: random.pick([0, 300, 800]),
+    stalePermille: random.pick([0, 0, 200]),
     snapshots: drawSnapshots(random),
   };
 }

@@ -175,7 +175,12 @@ export class SimGroup implements World {
    * configuration that somebody may have to go by.
    */
   hasQuorum(has: (id: NodeId) => boolean): boolean {
-    const hasVoice = (id: NodeId) => has(id) && !this.#isFresh(id);
+    // An empty disk might have held something: it elects nobody who has more
+    // (H80).
+    const isFilled = (id: NodeId) =>
+      (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
+    const isAnyFilled = this.members.some(({ id }) => has(id) && isFilled(id));
+    const hasVoice = (id: NodeId) => has(id) && (isFilled(id) || !isAnyFilled);
     return confsInPlay(this.oracle.committed, this.members)
       .every((conf) =>
         isQuorum(conf, hasVoice) &&
@@ -205,12 +210,6 @@ export class SimGroup implements World {
     }
     if (conf.votersOutgoing.length === 0 || conf.autoLeave) return;
     this.leader()?.act((core) => core.proposeConfChange(LEAVE_JOINT));
-  }
-
-  /** An empty disk might have held something: it elects no one (H80). */
-  #isFresh(id: NodeId): boolean {
-    return this.memberOf(id)?.disk.durable.lastIndex === 0 &&
-      this.oracle.committed.lastIndex > 0;
   }
 
   now(): number {

@@ -30,6 +30,9 @@ export interface HostWorld {
   hostFailed(host: SimHost): void;
 }
 
+/** Milliseconds by which two clocks may differ between two looks. */
+const MAX_CLOCK_JUMP_MS = 20;
+
 /** More rounds in one turn than this mean that they never end. */
 const MAX_ROUNDS_PER_TURN = 10_000;
 
@@ -61,6 +64,8 @@ export class SimHost {
   #frozen: (HostEvent | MemberEvent)[] | undefined;
   /** Grid point of the last tick, in ticks of the own monotonic clock. */
   #tickPoint = 0;
+  /** By how much the wall clock was ahead of the other at the last look. */
+  #wallAhead = 0;
   /** Where the grid of ticks begins, in milliseconds of the same clock. */
   #tickOrigin = 0;
 
@@ -91,6 +96,22 @@ export class SimHost {
   /** Whether a checksum is wrong on one of its disks. */
   get isRotten(): boolean {
     return this.members.some(({ disk }) => disk.isRotten);
+  }
+
+  /**
+   * The monotonic clock. If the wall clock went on without it, the machine may
+   * have slept: then nothing is known of leases (H117).
+   */
+  checkedMono(): number {
+    const now = this.#world.now();
+    const mono = this.clock.mono(now);
+    const ahead = this.clock.wall(now) - mono;
+    if (Math.abs(ahead - this.#wallAhead) > MAX_CLOCK_JUMP_MS) {
+      this.#world.marks.hit("clockJumped");
+      for (const { core } of this.members) core?.dropLease();
+    }
+    this.#wallAhead = ahead;
+    return mono;
   }
 
   /** Its members, in the order of their groups. */
@@ -296,6 +317,7 @@ export class SimHost {
   /** One write for all groups of the turn, then what follows from it. */
   #turn(): void {
     let rounds = 0;
+    this.checkedMono();
     while (this.#touched.size > 0) {
       if (++rounds > MAX_ROUNDS_PER_TURN) {
         fail("readyContract", `Host ${this.id} never ends its turn`);

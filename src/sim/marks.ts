@@ -158,6 +158,12 @@ export const MARKS = [
   "downToOneVoter",
   "jointLeft",
   "jointLeftByAnother",
+  "staleRead",
+  "leaseRead",
+  "leaseRefused",
+  "leaseElsewhere",
+  "leaseRanOut",
+  "clockJumped",
 ] as const;
 
 /** The name of something that a run may reach. */

@@ -63,7 +63,9 @@ export class SimMember implements MemberView {
     this.disk = new SimDisk(world.oracle);
     this.#device = host.deviceOf(world.group);
     this.#applier = new Applier(this, world);
-    this.#requests = new Requests(host.id, world, this.#applier);
+    this.#requests = new Requests(host.id, world, this.#applier, {
+      mono: () => host.checkedMono(),
+    });
     this.#snapshots = new Snapshots(
       this,
       this.#applier,
@@ -455,7 +457,7 @@ export class SimMember implements MemberView {
   #submit(core: RawNode, operations: readonly PendingOperation[]): void {
     const [first] = operations;
     if (first?.operation.type === "query") {
-      this.#requests.read(core, first, this.life);
+      this.#requests.query(core, first, this.life);
     } else this.#requests.propose(core, operations);
     this.#afterStep(core);
   }

@@ -24,6 +24,8 @@ export class MessageChecks {
   readonly #oracle: Oracle;
   readonly #members: readonly MemberView[];
   readonly #marks: MarkCounter;
+  /** Who was told to campaign, and in which term. */
+  readonly #successors = new Set<string>();
 
   /** Watches the messages of `members`. */
   constructor(
@@ -59,6 +61,7 @@ export class MessageChecks {
       case "timeoutNow":
         this.#marks.hit("transferTriggered");
         this.#checkLeads(member, message, "tells others to campaign");
+        this.#successors.add(`${message.to} after ${message.term}`);
         return;
       case "removed":
         return this.#checkRemoved(member, message);
@@ -79,6 +82,16 @@ export class MessageChecks {
   #checkCandidate(member: MemberView, message: RequestVote): void {
     const { term, lastLogIndex, lastLogTerm } = message;
     const { hardState, durable } = member.disk;
+    // Nobody is deaf to a successor, so it must have been named (H115).
+    const isNamed = this.#successors.has(`${member.id} after ${term - 1}`);
+    if (message.transfer && !isNamed) {
+      fail(
+        "messageTruth",
+        `Member ${member.id} asks for votes in term ${term} as a successor; no leader of term ${
+          term - 1
+        } told it to`,
+      );
+    }
     if (hardState.term > term) return;
     // Once another one leads the term, the log may rightly have changed.
     const isLogThere = this.#oracle.reigns.has(term) ||

@@ -35,6 +35,7 @@ export {
   type SimulateOptions,
 } from "./simulate.ts";
 export type {
+  Consistency,
   HistoryEntry,
   Operation,
   Outcome,

@@ -12,6 +12,7 @@ import type {
   NodeId,
   Term,
 } from "../core/types.ts";
+import { checkTaken } from "./change_checks.ts";
 import { type ConfRoles, isQuorum, rolesAfter } from "./conf_model.ts";
 import { type ChangeKind, drawChange, LEAVE_JOINT } from "./draw_change.ts";
 import type { SimEvent } from "./events.ts";
@@ -254,11 +255,15 @@ export class ProtocolNemesis {
       const inputs = { random: this.#random, leader: id, maxMembers, freshIds };
       const change = drawChange(kind, { ...inputs, conf });
       if (change === undefined || this.#costsQuorum(conf, change)) return;
-      const outcome = core.proposeConfChange(change, this.#drawGuard());
+      const guard = this.#drawGuard();
+      const outcome = core.proposeConfChange(change, guard);
       if (outcome.type === "dropped") {
         const mark = REFUSAL_MARK[outcome.reason];
         if (mark !== undefined) marks.hit(mark);
         return;
+      }
+      if (outcome.type === "appended") {
+        checkTaken({ leader: id, conf, change, guard });
       }
       marks.hit(CHANGE_MARK[kind]);
       for (const step of change.steps) {

@@ -53,6 +53,10 @@ export interface ProtocolOptions {
   readonly maxIds: number;
   /** Share of the removed members that go on running and disturb (H09). */
   readonly disturberPermille: number;
+  /** Share of the queries that a lease may answer (thesis §6.4.1). */
+  readonly leasePermille: number;
+  /** Share of the other queries that take what the member asked has. */
+  readonly stalePermille: number;
   /** How members get from logs to snapshots. */
   readonly snapshots: SnapshotOptions;
 }

@@ -165,7 +165,8 @@ function keyOperations(entries: RegisterHistory): KeyOperation[] {
   const firstSeen = firstSightings(entries);
   const operations: KeyOperation[] = [];
   for (const { operation, outcome, result, answer, ...at } of entries) {
-    const { invokedAt } = at;
+    const { invokedAt, consistency } = at;
+    if (consistency === "stale") continue;
     if (operation.type === "query") {
       if (outcome !== "ok") continue;
       const { returnedAt } = at;

@@ -18,6 +18,15 @@ interface PendingRead {
   readonly leastIndex: number;
 }
 
+/** The clock that leases are measured by. */
+export interface LeaseClock {
+  /**
+   * The monotonic clock, in milliseconds. Takes back leases that may have run
+   * out while it stood still (H117).
+   */
+  mono(): number;
+}
+
 /** The requests under way at one member. */
 export class Requests {
   readonly #node: NodeId;
@@ -28,8 +37,16 @@ export class Requests {
   /** Reads under way, by context. */
   readonly #reads = new Map<number, PendingRead>();
 
+  readonly #clock: LeaseClock;
+
   /** Serves the clients of member `node`. */
-  constructor(node: NodeId, world: World, applier: Applier) {
+  constructor(
+    node: NodeId,
+    world: World,
+    applier: Applier,
+    clock: LeaseClock,
+  ) {
+    this.#clock = clock;
     this.#node = node;
     this.#world = world;
     this.#applier = applier;
@@ -83,6 +100,42 @@ export class Requests {
         this.#applier.awaitWrites(operations, outcome);
       }
     }
+  }
+
+  /** Answers a query as well as it asks for. */
+  query(core: RawNode, operation: PendingOperation, life: number): void {
+    const { marks } = this.#world;
+    switch (operation.consistency) {
+      case "stale":
+        marks.hit("staleRead");
+        return this.#applier.awaitRead(operation, 0);
+      case "lease":
+        return this.#readByLease(core, operation, life);
+      case "linearizable":
+        return this.read(core, operation, life);
+    }
+  }
+
+  /** Without asking anybody, if a lease holds now and at the end (H95). */
+  #readByLease(
+    core: RawNode,
+    operation: PendingOperation,
+    life: number,
+  ): void {
+    const { marks } = this.#world;
+    const holds = () => this.#clock.mono() < core.leaseUntil;
+    if (!holds()) {
+      marks.hit(core.role === "leader" ? "leaseRefused" : "leaseElsewhere");
+      return this.read(core, operation, life);
+    }
+    this.#applier.awaitRead(operation, core.commitIndex, {
+      holds: () => {
+        const isHeld = holds();
+        marks.hit(isHeld ? "leaseRead" : "leaseRanOut");
+        return isHeld;
+      },
+      lost: () => this.read(core, operation, life),
+    });
   }
 
   /** Asks for a read index, under a name never used before (H96). */

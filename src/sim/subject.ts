@@ -13,6 +13,12 @@ export type Operation<Command, Query> =
   | { readonly type: "command"; readonly command: Command }
   | { readonly type: "query"; readonly query: Query };
 
+/**
+ * What a query may miss: nothing that had returned before it began; nothing,
+ * as far as the clocks of the members allow; or anything.
+ */
+export type Consistency = "linearizable" | "lease" | "stale";
+
 /** How an operation ended, as its client knows it (H104). */
 export type Outcome = "ok" | "notAppended" | "unknown";
 
@@ -20,6 +26,8 @@ export type Outcome = "ok" | "notAppended" | "unknown";
 export interface HistoryEntry<Command, Result, Query, Answer> {
   /** What was asked for. */
   readonly operation: Operation<Command, Query>;
+  /** What a query asked for; commands are always linearizable. */
+  readonly consistency: Consistency;
   /** The member that was asked. */
   readonly node: NodeId;
   /** Order of the invocation among all invocations and returns. */

@@ -30,6 +30,7 @@ export type CheckName =
   | "boundedQueues"
   | "coreInvariant"
   | "confAgreement"
+  | "changeRules"
   | "configurationSafety"
   | "electionQuorum"
   | "leaderEligible"
