@@ -281,12 +281,19 @@ export class ProtocolNemesis {
     };
   }
 
-  /** Whether those that are dead for good would be missed. */
+  /**
+   * Whether those would be missed that are dead for good, or that elect
+   * nobody before they were written to (H80).
+   */
   #costsQuorum(before: ConfRoles, change: ConfChange): boolean {
     const after = rolesAfter(before, change);
     const isSound = (id: NodeId) => {
-      const host = this.#world.memberOf(id)?.host;
-      return host === undefined || !(host.isDoomed || host.isRotten);
+      const member = this.#world.memberOf(id);
+      if (member === undefined) return true;
+      const { host, disk } = member;
+      const isFresh = id <= this.#world.options.members &&
+        disk.durable.lastIndex === 0;
+      return !(isFresh || host.isDoomed || host.isRotten);
     };
     const isDamaged = after.witnesses.length > 0 &&
       this.#world.members.some(({ id }) => !isSound(id));
