@@ -96,6 +96,11 @@ describe("applyChange()", () => {
     const bound = after(THREE, [{ type: "bind", node: 2, incarnation: "aa" }]);
     const again = after(bound, [{ type: "bind", node: 2, incarnation: "bb" }]);
     assertEquals(again, { ...bound, version: 2 });
+    const other: ConfChange = {
+      transition: "auto",
+      steps: [{ type: "bind", node: 2, incarnation: "bb" }],
+    };
+    assertEquals(tryChange(bound, other), "rebound");
   });
 
   it("never lets witnesses be a quorum by themselves (§11.7.2)", () => {

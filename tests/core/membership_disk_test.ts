@@ -134,6 +134,7 @@ describe("a follower that lost what it acknowledged in this term (H80, H27)", ()
     cluster.node(1).propose([bytes("c")]);
     time.pass(8);
     assert(statusOf(cluster, 3).lostLog);
+    assertEquals(cluster.node(1).transferLeadership(3), "refused");
     assertEquals(cluster.node(1).commitIndex, 3);
     // Not even by what it says it holds: that may have been said before.
     cluster.node(1).step({

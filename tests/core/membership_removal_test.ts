@@ -54,10 +54,12 @@ describe("a removed member (§4.2.3)", () => {
       late.deliver((message) => message.type !== "removed");
     }
     assert(!told());
+    // The entry is on its disk now, that it is committed is not.
     late.flush(1);
     late.process(1);
-    late.flush(1);
     assertEquals(late.node(1).conf.voters, [1, 2]);
+    assert(!told());
+    late.flush(1);
     assert(told());
   });
 
@@ -211,6 +213,10 @@ describe("news of a removal", () => {
     });
     const time = new Timeline(cluster);
     cluster.elect(1);
+    cluster.drop = ({ type }) => {
+      assert(type !== "removed");
+      return false;
+    };
     const change = (type: "remove" | "addVoter") => {
       cluster.node(1).proposeConfChange({
         transition: "auto",
@@ -258,6 +264,17 @@ describe("votes (H11, H12)", () => {
     );
     // Three of four: the vote of 4 was needed, and 4 itself did not stand.
     assertEquals(cluster.node(4).role, "follower");
+  });
+
+  it("who loses its vote gives up its campaign", () => {
+    const cluster = new Cluster(3);
+    cluster.node(1).campaign();
+    assertEquals(cluster.node(1).role, "preCandidate");
+    cluster.node(1).applyConfChange({
+      transition: "auto",
+      steps: [{ type: "addLearner", node: 1 }],
+    });
+    assertEquals(cluster.node(1).role, "follower");
   });
 
   it("a learner leads on no account", () => {

@@ -83,8 +83,13 @@ describe("a membership change", () => {
     time.until(() => cluster.node(2).role === "leader", 60);
     const add: ConfChangeStep[] = [{ type: "addLearner", node: 5 }];
     assertEquals(reasonOf(propose(cluster, 2, add)), "changePending");
+    cluster.member(2).slowMachine = true;
     cluster.drop = () => false;
     time.pass(3);
+    // An entry of its own term is committed by now.
+    assertEquals(cluster.node(2).commitIndex, 3);
+    assertEquals(reasonOf(propose(cluster, 2, add)), "changePending");
+    cluster.member(2).applyAll();
     assertEquals(cluster.node(2).conf.learners, [4]);
     assertEquals(reasonOf(propose(cluster, 2, add)), "appended");
   });
@@ -283,6 +288,45 @@ describe("a leader that loses its vote (§4.2.2)", () => {
       reasonOf(cluster.node(1).propose([bytes("late")])),
       "transferring",
     );
+  });
+
+  it("takes none either while nobody is fit to succeed it", () => {
+    const { cluster, time } = led(3);
+    propose(cluster, 1, [{ type: "addLearner", node: 1 }]);
+    const isApplied = () => cluster.node(1).conf.learners.length === 1;
+    for (let i = 0; i < 9 && !isApplied(); i++) {
+      cluster.process(1);
+      cluster.deliver(({ type }) => type !== "timeoutNow");
+    }
+    assert(isApplied());
+    // Only answers to heartbeats come back: what is sent may be lost.
+    cluster.drop = ({ from, type }) =>
+      type === "timeoutNow" || from !== 1 && type !== "heartbeatResponse";
+    cluster.network = [];
+    for (let i = 0; i < 12; i++) {
+      for (const id of [2, 3]) cluster.node(1).reportUnreachable(id);
+      time.pass(1, [1]);
+    }
+    assertEquals(cluster.node(1).role, "leader");
+    assertEquals(cluster.node(1).status().transferTarget, null);
+    assertEquals(
+      reasonOf(cluster.node(1).propose([bytes("late")])),
+      "transferring",
+    );
+  });
+
+  it("asks its successor again, which has to apply the change first (H77)", () => {
+    const { cluster, time } = led(3);
+    for (const id of [2, 3]) cluster.member(id).slowMachine = true;
+    propose(cluster, 1, [{ type: "remove", node: 1 }]);
+    cluster.settle();
+    time.pass(3);
+    assertEquals(leaders(cluster), [1]);
+    for (const id of [2, 3]) {
+      cluster.member(id).slowMachine = false;
+      cluster.member(id).applyAll();
+    }
+    time.until(() => leaders(cluster).some((id) => id !== 1), 2);
   });
 
   it("does not count itself for what it commits", () => {

@@ -184,6 +184,40 @@ describe("a commit beside witnesses", () => {
     assertEquals(cluster.node(1).commitIndex, 2);
   });
 
+  it("waits for one that keeps up again, though the witness was ahead", () => {
+    const { cluster, time } = led({
+      config: { maxAppendBytes: 1, adaptiveFlow: false },
+    });
+    cluster.drop = (message) =>
+      sever(2)(message) ||
+      message.from === WITNESS && message.type === "appendEntriesResponse";
+    cluster.node(1).reportUnreachable(2);
+    for (const text of ["a", "b"]) write(cluster, text);
+    time.pass(2);
+    assertEquals(cluster.node(WITNESS).lastIndex, 3);
+    assertEquals(cluster.node(1).commitIndex, 1);
+    // Member 2 is back; that it takes the second entry remains unknown.
+    cluster.drop = (message) =>
+      message.type === "appendEntriesResponse" &&
+      (message.from === WITNESS || message.index > 2);
+    time.pass(1);
+    cluster.node(1).step({
+      type: "appendEntriesResponse",
+      from: WITNESS,
+      to: 1,
+      term: 1,
+      reject: false,
+      index: 3,
+      hintIndex: 0,
+      hintTerm: 0,
+    });
+    cluster.settle();
+    assertEquals(cluster.node(1).commitIndex, 2);
+    // It is not waited for for ever, and nobody has to answer for that.
+    const ticks = time.until(() => cluster.node(1).commitIndex === 3, 12);
+    assert(ticks > 5, `waited ${ticks} ticks`);
+  });
+
   it("counts no witness for what no data member holds durably", () => {
     const { cluster } = led();
     cluster.drop = sever(2);
