@@ -226,7 +226,6 @@ export class SnapshotTaker {
         for await (const chunk of paced(chunksOf(capture), { clock, signal })) {
           await writer.write(chunk);
         }
-        if (signal.aborted) throw signal.reason;
         await writer.commit();
       } finally {
         await writer.abort();

@@ -125,6 +125,30 @@ describe("a follower behind the leader's log", () => {
       await collected.ended;
     }));
 
+  it("finds the others where the snapshot puts them (H69)", () =>
+    withMemoryWorld(3, async (world) => {
+      const members = [
+        await world.member(1, new Journal(), NOTHING_TRAILS),
+        await world.member(2, new Journal(), NOTHING_TRAILS),
+      ];
+      const leader = await world.leader(members);
+      const other = members.find((member) => member !== leader);
+      assert(other !== undefined);
+      await write(world, leader, lines("a", 20));
+      await world.value(leader.snapshot());
+      const known = leader.status().conf.addresses.map((member) =>
+        member.id === other.node ? { ...member, address: "moved:1" } : member
+      );
+      const comer = await world.member(3, new Journal(), {
+        ...NOTHING_TRAILS,
+        members: known,
+      });
+      await caughtUp(world, leader, comer);
+      await world.value(leader.transferLeadership(other.node));
+      await caughtUp(world, other, comer);
+      assertEquals(comer.status().leader, other.node);
+    }));
+
   it("may be new and empty", () =>
     withMemoryWorld(3, async (world) => {
       const members = [

@@ -1,188 +1,22 @@
 import { describe, it } from "node:test";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
 import type { SnapshotTransfer } from "../../src/transport.ts";
 import {
-  lines,
-  type MemoryWorld,
-  NOTHING_TRAILS,
-  withMemoryWorld,
-  write,
-} from "./support/memory_world.ts";
-import type { MemoryDisk, SnapshotEvent } from "./support/memory_disk.ts";
+  behind,
+  caughtUp,
+  holdAt,
+  inject,
+  Mortal,
+  transferOf,
+} from "./support/behind.ts";
+import { lines, withMemoryWorld, write } from "./support/memory_world.ts";
 import { isolate, leaderAndFollower } from "./support/outcomes.ts";
-import { Journal } from "./support/machines.ts";
 import { type TestGroup, watch } from "./support/world.ts";
-
-/** A journal that dies when it is restored for the first time. */
-class Mortal extends Journal {
-  onRestore: () => Promise<void> = () => Promise.resolve();
-
-  override async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    await this.onRestore();
-    await super.restore(chunks);
-  }
-}
-
-interface Scene {
-  readonly leader: TestGroup;
-  readonly follower: TestGroup;
-  readonly written: string[];
-}
-
-/** An isolated follower whose part of the log is gone, and its leader. */
-async function behind(world: MemoryWorld): Promise<Scene> {
-  const members: TestGroup[] = [];
-  for (const id of [1, 2, 3]) {
-    members.push(await world.member(id, new Mortal(), NOTHING_TRAILS));
-  }
-  const [leader, follower] = await leaderAndFollower(world, members);
-  await write(world, leader, ["first"]);
-  await world.leader(members);
-  isolate(world, follower);
-  const written = lines("a", 20, 20_000);
-  await write(world, leader, written);
-  await world.value(leader.snapshot());
-  return { leader, follower, written: ["first", ...written] };
-}
-
-/** The newest snapshot of a member, as it would send it. */
-async function transferOf(
-  world: MemoryWorld,
-  { leader, follower }: Scene,
-  changes: Partial<SnapshotTransfer> = {},
-): Promise<SnapshotTransfer> {
-  const reader = await world.disk(leader.node).storage().snapshotReader(1);
-  assert(reader !== undefined);
-  return {
-    group: 1,
-    from: leader.node,
-    to: follower.node,
-    term: leader.status().term,
-    meta: reader.meta,
-    chunks: reader.chunks(),
-    ...changes,
-  };
-}
-
-/** Hands a snapshot to the follower as if its sender were at `from`. */
-function inject(
-  world: MemoryWorld,
-  { leader, follower }: Scene,
-  transfer: SnapshotTransfer,
-  from: string = world.place(leader.node).address,
-): Promise<void> {
-  const { address } = world.place(follower.node);
-  return world.network.injectSnapshot(from, address, transfer);
-}
-
-async function caughtUp(
-  world: MemoryWorld,
-  leader: TestGroup,
-  follower: TestGroup,
-): Promise<void> {
-  await world.until("caught up", () => {
-    const { appliedIndex, ready } = follower.status();
-    return ready && appliedIndex === leader.status().appliedIndex;
-  });
-}
-
-/** From this on, nothing gets durable. */
-function holdAt(disk: MemoryDisk, event: SnapshotEvent): void {
-  disk.onSnapshot = (it) => {
-    if (it === event && !disk.snapshotEvents.includes("abort")) {
-      disk.hold = true;
-    }
-  };
-}
-
-/** Where the disk of a follower that died has its snapshot. */
-async function storedIndex(
-  world: MemoryWorld,
-  follower: TestGroup,
-): Promise<number | undefined> {
-  return (await world.disk(follower.node).stored())?.snapshot.index;
-}
-
-describe("a receiver that dies", () => {
-  const stages: Readonly<
-    Record<string, (world: MemoryWorld, scene: Scene) => Promise<void>>
-  > = {
-    "while the data arrives": async (world) => {
-      const { bulk } = world.network;
-      bulk.isHeld = true;
-      world.network.heal();
-      await world.until("on its way", () => bulk.running.length === 1);
-      bulk.step();
-      await world.settle();
-      bulk.step();
-      await world.settle();
-      assert((bulk.running[0]?.chunkCount ?? 0) > 0);
-    },
-    "before the data is durable": async (world, { follower }) => {
-      const disk = world.disk(follower.node);
-      holdAt(disk, "commit");
-      world.network.heal();
-      await world.until("all is written", () => disk.hold);
-      await world.advance(200);
-      assertEquals(disk.snapshotEvents.includes("committed"), false);
-    },
-    "before the log is replaced": async (world, { follower }) => {
-      const disk = world.disk(follower.node);
-      holdAt(disk, "committed");
-      world.network.heal();
-      await world.until("stored", () => disk.hold);
-      await world.advance(200);
-      assertEquals(follower.status().snapshotIndex, 0);
-    },
-  };
-
-  for (const [stage, arrive] of Object.entries(stages)) {
-    it(`${stage} starts again with its old state, and catches up (H54, H65)`, () =>
-      withMemoryWorld(3, async (world) => {
-        const scene = await behind(world);
-        const { leader, follower, written } = scene;
-        await arrive(world, scene);
-        await world.crash(follower.node);
-        assertEquals(await storedIndex(world, follower), 0);
-        world.network.bulk.release();
-        const machine = new Mortal();
-        const again = await world.restart(follower.node, machine);
-        assertEquals(again.status().snapshotIndex, 0);
-        await caughtUp(world, leader, again);
-        assertEquals(machine.lines, written);
-        assertEquals(world.network.bulk.transfers.at(-1)?.fate, "taken");
-      }));
-  }
-
-  it("once the log is replaced restores the machine at its start (H54)", () =>
-    withMemoryWorld(3, async (world) => {
-      const { leader, follower, written } = await behind(world);
-      const index = leader.status().snapshotIndex;
-      const slow = new Mortal();
-      let isRestoring = false;
-      let pass = () => {};
-      slow.onRestore = () => {
-        isRestoring = true;
-        return new Promise((resolve) => {
-          pass = resolve;
-        });
-      };
-      await world.crash(follower.node);
-      await world.restart(follower.node, slow);
-      world.network.heal();
-      await world.until("it restores", () => isRestoring);
-      const died = world.crash(follower.node);
-      pass();
-      await died;
-      assertEquals(await storedIndex(world, follower), index);
-      const machine = new Mortal();
-      const again = await world.restart(follower.node, machine);
-      assertEquals(again.status().snapshotIndex, index);
-      assertEquals(again.status().appliedIndex, index);
-      await caughtUp(world, leader, again);
-      assertEquals(machine.lines, written);
-    }));
-});
 
 describe("a snapshot", () => {
   it("that is stale or comes twice changes nothing, and is answered (H63)", () =>
@@ -325,6 +159,58 @@ describe("a snapshot", () => {
       assertEquals(follower.status().snapshotIndex, transfer.meta.index);
       const lines = follower.read(null, { consistency: "stale" });
       assertEquals(await world.value(lines), [...written, "b"]);
+    }));
+
+  it("of a leader that was replaced is given up before it is whole (H65)", () =>
+    withMemoryWorld(3, async (world) => {
+      const scene = await behind(world);
+      const { leader, follower } = scene;
+      const { bulk } = world.network;
+      bulk.isHeld = true;
+      const coming = watch(
+        inject(world, scene, await transferOf(world, scene)),
+      );
+      await world.settle();
+      const other = [1, 2, 3].find((id) =>
+        id !== leader.node && id !== follower.node
+      );
+      await world.value(leader.transferLeadership(other));
+      world.network.heal();
+      await world.until("given up", () => coming().type !== "pending");
+      const fate = coming();
+      assert(fate.type === "rejected");
+      assertInstanceOf(fate.error, Error);
+      assert(/is below|a newer one/.test(fate.error.message));
+    }));
+
+  it("that breaks off does not lose the own one that was due (H72)", () =>
+    withMemoryWorld(3, async (world) => {
+      const members: TestGroup[] = [];
+      for (const id of [1, 2, 3]) {
+        const options = { snapshotEntries: 10, snapshotTrailing: 0 };
+        members.push(await world.member(id, new Mortal(), options));
+      }
+      const [leader, follower] = await leaderAndFollower(world, members);
+      const disk = world.disk(follower.node);
+      disk.holdsChunks = true;
+      await write(world, leader, lines("a", 10));
+      await world.until("begun", () => disk.snapshotEvents.includes("open"));
+      isolate(world, follower);
+      await write(world, leader, lines("b", 10));
+      await world.value(leader.snapshot());
+      const scene = { leader, follower, written: [] };
+      const { bulk } = world.network;
+      bulk.breaks = () => true;
+      const coming = watch(
+        inject(world, scene, await transferOf(world, scene)),
+      );
+      await world.settle();
+      disk.releaseChunks();
+      await world.until("broken", () => coming().type === "rejected");
+      assertEquals(follower.status().snapshotIndex, 0);
+      await world.until("taken", () => follower.status().snapshotIndex > 0);
+      const { appliedIndex, snapshotIndex } = follower.status();
+      assertEquals(snapshotIndex, appliedIndex);
     }));
 
   it("that comes in is taken rather than an own one (H73)", () =>
