@@ -141,7 +141,14 @@ export type WireMessage =
   | readonly [...Head<2>, boolean]
   | readonly [...Head<3>, number, number]
   | readonly [...Head<4>, boolean]
-  | readonly [...Head<5>, number, number, number, WireEntries]
+  | readonly [
+    ...Head<5>,
+    number,
+    number,
+    number,
+    WireEntries,
+    unknown,
+  ]
   | readonly [...Head<6>, boolean, number, number, number]
   | readonly [...Head<7>, number, number, number]
   | readonly [...Head<8>, number, number, number, number]
@@ -185,6 +192,7 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
     natural,
     natural,
     entries,
+    z.unknown(),
   ]),
   z.tuple([
     z.literal(6),

@@ -100,7 +100,8 @@ export interface GroupWrite {
   readonly group: GroupId;
   /**
    * Creates the group: who this member is, and the state it starts from.
-   * Present in the first write of a group and in no other.
+   * Present in the first write of a group. A second time only for a member
+   * that joins: while its log is empty it may learn where it starts from.
    */
   readonly create?: {
     readonly node: NodeId;

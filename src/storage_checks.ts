@@ -51,12 +51,13 @@ function checkCreate(
       `Cannot write to group ${write.group}: it does not exist, and the write does not create it`,
     );
   }
-  if (current !== undefined) {
+  const { node, snapshot } = write.create;
+  const isEmpty = current?.lastIndex === 0 && current.node === node;
+  if (current !== undefined && !(isEmpty && snapshot.index === 0)) {
     throw new RangeError(
-      `Cannot create group ${write.group}: it exists, as member ${current.node}`,
+      `Cannot create group ${write.group}: it exists, as member ${current.node}, and its log ends at ${current.lastIndex}`,
     );
   }
-  const { node, snapshot } = write.create;
   checkInteger(write, "create.node", node, 1);
   checkInteger(write, "create.snapshot.index", snapshot.index, 0);
   checkInteger(write, "create.snapshot.term", snapshot.term, 0);

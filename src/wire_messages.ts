@@ -90,7 +90,7 @@ const FIELD_COUNT: Readonly<Record<Message["type"], number>> = {
   requestVoteResponse: 1,
   requestPreVote: 2,
   requestPreVoteResponse: 1,
-  appendEntries: 4,
+  appendEntries: 5,
   appendEntriesResponse: 4,
   heartbeat: 3,
   heartbeatResponse: 4,
@@ -121,7 +121,9 @@ function writeFields(writer: CborWriter, message: Message): void {
       writer.uint(message.prevLogIndex);
       writer.uint(message.prevLogTerm);
       writer.uint(message.commitIndex);
-      return writeEntries(writer, message.entries);
+      writeEntries(writer, message.entries);
+      if (message.founding === undefined) return writer.null();
+      return writer.value(confStateToArray(message.founding));
     case "appendEntriesResponse":
       writer.bool(message.reject);
       writer.uint(message.index);
@@ -236,11 +238,14 @@ function toMessage(
       return { type: "requestPreVoteResponse", from, to, term, reject };
     }
     case 5: {
-      const [, , , , , prevLogIndex, prevLogTerm, commitIndex, list] = wire;
+      const [, , , , , prevLogIndex, prevLogTerm, commitIndex, list, conf] =
+        wire;
       const type = "appendEntries";
       const entries = toEntries(list, prevLogIndex, term, share);
       const position = { prevLogIndex, prevLogTerm, commitIndex };
-      return { type, from, to, term, ...position, entries };
+      const message = { type, from, to, term, ...position, entries } as const;
+      if (conf === null) return message;
+      return { ...message, founding: confStateFromArray(conf) };
     }
     case 6: {
       const [, , , , , reject, index, hintIndex, hintTerm] = wire;

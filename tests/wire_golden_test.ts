@@ -15,7 +15,7 @@ import {
   FRAME_KIND,
 } from "../src/wire.ts";
 import type { Message } from "../src/core/message.ts";
-import { SAMPLES } from "./wire_samples.ts";
+import { CONF, SAMPLES } from "./wire_samples.ts";
 
 /** Each sample in a frame of its own, for group 1. */
 const GOLDEN: { readonly [T in Message["type"]]: string } = {
@@ -24,7 +24,7 @@ const GOLDEN: { readonly [T in Message["type"]]: string } = {
   requestPreVote: "0000000e1199000187030101020319012c02",
   requestPreVoteResponse: "0000000b11990001860401010203f5",
   appendEntries:
-    "00000047119900018905010102030701068c0202400102430102030402400303582982646175746f838368616464566f7465720463643a34826672656d6f766501836462696e6402623066",
+    "00000048119900018a05010102030701068c0202400102430102030402400303582982646175746f838368616464566f7465720463643a34826672656d6f766501836462696e6402623066f6",
   appendEntriesResponse: "0000001611990001890601010203f51a000111701a0001116f02",
   heartbeat: "00000017119900018807010102031b0000000100000000091903e8",
   heartbeatResponse:
@@ -73,6 +73,20 @@ describe("the wire format", () => {
       assertEquals(decodeFrame(unhex(golden)), [{ group: 1, message }]);
     });
   }
+
+  it("encodes an append for a newcomer to exactly these bytes", () => {
+    const message = {
+      ...SAMPLES.appendEntries,
+      prevLogIndex: 0,
+      prevLogTerm: 0,
+      entries: [],
+      founding: CONF,
+    };
+    const golden =
+      "00000035119900018a0501010203000006808b83010203820102810481028103f5810582820163613a31820263623a32078104818201623066";
+    assertEquals(hex(encodeFrame([{ group: 1, message }])), golden);
+    assertEquals(decodeFrame(unhex(golden)), [{ group: 1, message }]);
+  });
 
   it("encodes a hello to exactly these bytes, and back", () => {
     const frame = encodeControlFrame(FRAME_KIND.hello, helloToArray(HELLO));

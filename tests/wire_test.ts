@@ -116,6 +116,7 @@ describe("decodeFrame()", () => {
 
   it("refuses entries that no leader's log can hold (H136)", () => {
     const start = [5, 1, 1, 2, 3, 0, 0, 0];
+    const end = null;
     const none = new Uint8Array(0);
     const some = new Uint8Array(1);
     for (
@@ -131,8 +132,11 @@ describe("decodeFrame()", () => {
         [1, none, none],
         "text",
       ]
-    ) assertMalformed(framed([[...start, entries]]));
-    assertEquals(decodeFrame(framed([[...start, [2, 3, none]]])).length, 1);
+    ) assertMalformed(framed([[...start, entries, end]]));
+    assertEquals(
+      decodeFrame(framed([[...start, [2, 3, none], end]])).length,
+      1,
+    );
   });
 
   it("refuses maps, tags, floats, negatives and open-ended forms", () => {

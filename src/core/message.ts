@@ -6,6 +6,7 @@
  * @module
  */
 import type {
+  ConfState,
   Entry,
   LogIndex,
   NodeId,
@@ -80,6 +81,12 @@ export interface AppendEntries extends MessageHeader {
   readonly commitIndex: LogIndex;
   /** Contiguous, from `prevLogIndex + 1`; never mutated. */
   readonly entries: readonly Entry[];
+  /**
+   * The configuration that the group began with, for a receiver that was no
+   * part of it and gets the log from its first entry on: without it changes
+   * would be applied to nothing.
+   */
+  readonly founding?: ConfState | undefined;
 }
 
 /** Answers an {@linkcode AppendEntries} or {@linkcode InstallSnapshot}. */

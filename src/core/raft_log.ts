@@ -8,6 +8,7 @@ import type { Load, RestoredState } from "./ready.ts";
 import { type Slice, Tail } from "./tail.ts";
 import { TermRuns } from "./term_runs.ts";
 import {
+  type ConfState,
   type Entry,
   entryBytes,
   type EntryId,
@@ -53,6 +54,10 @@ export class RaftLog {
   readonly tail: Tail;
   /** The state below the log; a snapshot, or the bootstrap at index 0. */
   snapshot: SnapshotMeta;
+  /** What the group began with; `null` if that was compacted away. */
+  founding: ConfState | null;
+  /** Set while a founding configuration waits to be handed out in a Ready. */
+  pendingFounding: ConfState | undefined = undefined;
   /** Set while a received snapshot waits to be handed out in a Ready. */
   pendingSnapshot: SnapshotMeta | undefined;
   /** Highest index known to be committed; never decreases. */
@@ -94,6 +99,8 @@ export class RaftLog {
     const tailFirst = restored.tail[0]?.index ?? lastIndex + 1;
     this.tail = new Tail(tailFirst, restored.tail);
     this.snapshot = restored.snapshot;
+    const { conf, index } = restored.snapshot;
+    this.founding = index === 0 && conf.voters.length > 0 ? conf : null;
     this.stableIndex = lastIndex;
     this.writtenIndex = lastIndex;
     this.appliedIndex = restored.appliedIndex;
@@ -370,8 +377,20 @@ export class RaftLog {
       (this.#confIndexes[0] ?? Infinity) <= this.commitIndex;
   }
 
+  /** An empty log learns what its group began with. */
+  found(conf: ConfState): void {
+    assertInvariant(
+      this.lastIndex === 0 && this.founding === null,
+      "a founding configuration for a log that has begun",
+    );
+    this.snapshot = { index: 0, term: 0, conf };
+    this.founding = conf;
+    this.pendingFounding = conf;
+  }
+
   /** Replaces the log by a snapshot that was received. */
   restore(snapshot: SnapshotMeta): void {
+    this.founding = null;
     this.runs.reset(snapshot);
     this.tail.reset(snapshot.index + 1);
     this.snapshot = snapshot;

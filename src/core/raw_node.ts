@@ -296,7 +296,8 @@ export class RawNode {
     const raft = this.#raft;
     const { log } = raft;
     return raft.messages.length > 0 || raft.messagesAfterPersist.length > 0 ||
-      raft.readOnly.isRoundDue || log.hasUnwritten || log.hasCommitted ||
+      raft.readOnly.isRoundDue || log.hasUnwritten ||
+      log.pendingFounding !== undefined || log.hasCommitted ||
       log.needsApplyLoad ||
       raft.readStates.length > 0 || raft.loads.length > 0 ||
       this.#hardStateChanged() || this.#softStateChanged();
@@ -317,6 +318,8 @@ export class RawNode {
     if (softState !== undefined) this.#softState = softState;
     const snapshot = log.pendingSnapshot;
     log.pendingSnapshot = undefined;
+    const founding = log.pendingFounding;
+    log.pendingFounding = undefined;
     const entries = log.takeUnwritten(number);
     if (log.needsApplyLoad) {
       raft.loads.push(log.takeApplyLoad(raft.newLoadId()));
@@ -324,6 +327,7 @@ export class RawNode {
     // Who is told that it may go will not come back to vote for those who
     // have forgotten, after a crash, that its removal was committed (H78).
     const mustSync = entries.length > 0 || snapshot !== undefined ||
+      founding !== undefined ||
       raft.messagesAfterPersist.some(({ type }) => type === "removed") ||
       (hardState !== undefined &&
         (hardState.term !== before.term || hardState.vote !== before.vote));
@@ -331,6 +335,7 @@ export class RawNode {
     const ready: Ready = {
       number,
       hardState,
+      founding,
       snapshot,
       entries,
       mustSync,

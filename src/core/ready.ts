@@ -6,6 +6,7 @@
 import type { Message } from "./message.ts";
 import type {
   AppliedConf,
+  ConfState,
   Entry,
   HardState,
   LogIndex,
@@ -53,6 +54,11 @@ export interface Ready {
   readonly number: number;
   /** Present when term, vote or commit changed. */
   readonly hardState?: HardState | undefined;
+  /**
+   * Present when this member, which knew nothing, learned what its group began
+   * with: to be stored as the snapshot of index 0, together with the rest.
+   */
+  readonly founding?: ConfState | undefined;
   /** Present when a snapshot replaces the log up to its index. */
   readonly snapshot?: SnapshotMeta | undefined;
   /**

@@ -3,11 +3,16 @@
  *
  * @module
  */
-import type { AppendEntriesResponse, HeartbeatResponse } from "./message.ts";
+import type {
+  AppendEntries,
+  AppendEntriesResponse,
+  HeartbeatResponse,
+} from "./message.ts";
 import type { Progress } from "./progress.ts";
 import type { Raft } from "./raft.ts";
 import { confirmReads, releaseHeldReads } from "./reads.ts";
 import type { Load } from "./ready.ts";
+import { allMembers } from "./tracker.ts";
 import { type Entry, entryBytes, type NodeId } from "./types.ts";
 import { entriesThrough, isWitness } from "./witness.ts";
 
@@ -32,9 +37,10 @@ export function maybeSendAppend(
   const progress = raft.tracker.progress.get(to);
   if (progress === undefined || progress.paused) return false;
   const { log } = raft;
-  if (log.runs.termAt(progress.nextIndex - 1) === undefined) {
-    return maybeSendSnapshot(raft, to, progress);
-  }
+  if (
+    log.runs.termAt(progress.nextIndex - 1) === undefined ||
+    isRootless(raft, progress)
+  ) return maybeSendSnapshot(raft, to, progress);
   // To a full window goes an empty append, so that it can recover (H32).
   const full = progress.state === "replicate" && progress.inflights.full;
   const limit = raft.tracker.sendLimit(to);
@@ -64,7 +70,7 @@ function sendAppend(
   const sent = isWitness(raft.tracker.conf, to)
     ? raft.omission.of(entries)
     : { entries, bytes };
-  raft.send({
+  const message: AppendEntries = {
     type: "appendEntries",
     from: raft.id,
     to,
@@ -73,11 +79,29 @@ function sendAppend(
     prevLogTerm: log.runs.termAt(prevLogIndex) ?? 0,
     commitIndex: log.commitIndex,
     entries: sent.entries,
-  });
+  };
+  raft.send(prevLogIndex === 0 ? withFounding(raft, message) : message);
   progress.sentEntries(entries.length, sent.bytes);
   const last = prevLogIndex + entries.length;
   if (entries.length > 0 && last < log.lastIndex) progress.batch.cut(last);
   progress.sentCommit = log.commitIndex;
+}
+
+/**
+ * Whether the first entry would be sent while nobody here remembers what it
+ * builds upon: a snapshot has taken the place of that.
+ */
+function isRootless({ log }: Raft, progress: Progress): boolean {
+  return progress.nextIndex === 1 && log.founding === null &&
+    log.snapshot.index > 0;
+}
+
+/** Who was no founder has to know what the first entry builds upon. */
+function withFounding(raft: Raft, message: AppendEntries): AppendEntries {
+  const { founding } = raft.log;
+  const isKnown = founding === null ||
+    allMembers(founding).includes(message.to);
+  return isKnown ? message : { ...message, founding };
 }
 
 /** Asks for entries that left memory; others are served meanwhile. */

@@ -17,7 +17,8 @@ import { answerProposal } from "./proposals.ts";
 import { handleQuiesce } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import type { StepResult } from "./step.ts";
-import type { LogIndex, NodeId } from "./types.ts";
+import { allMembers } from "./tracker.ts";
+import type { ConfState, LogIndex, NodeId } from "./types.ts";
 import { entriesToStore } from "./witness.ts";
 
 /** Handles a message as follower. */
@@ -82,6 +83,14 @@ function forward(raft: Raft, message: Propose): StepResult {
   return "accepted";
 }
 
+/** Only who knows nothing has something to learn of how it all began. */
+function learnFounding(raft: Raft, conf: ConfState): void {
+  const { log, tracker } = raft;
+  if (log.lastIndex > 0 || allMembers(tracker.conf).length > 0) return;
+  log.found(conf);
+  tracker.switchTo(conf, 0);
+}
+
 function handleAppendEntries(raft: Raft, message: AppendEntries): void {
   const { log } = raft;
   const { prevLogIndex, prevLogTerm, entries, commitIndex } = message;
@@ -90,6 +99,7 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
     acknowledge(raft, message.from, log.commitIndex);
     return;
   }
+  if (message.founding !== undefined) learnFounding(raft, message.founding);
   const matched = log.maybeAppend(
     { term: prevLogTerm, index: prevLogIndex },
     entriesToStore(raft.tracker.conf, raft.id, entries),

@@ -7,6 +7,7 @@ import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { Ready } from "../core/ready.ts";
 import type { AppliedConf, GroupId, HardState } from "../core/types.ts";
+import type { GroupWrite } from "../storage.ts";
 import type { WriteOwner, WritePipeline } from "./write_pipeline.ts";
 
 /** A Ready that was taken and not yet acknowledged to the core. */
@@ -22,7 +23,7 @@ interface Outstanding {
 /** Where writes and released messages go. */
 export interface DurabilityOptions {
   readonly group: GroupId;
-  readonly core: Pick<RawNode, "persisted">;
+  readonly core: Pick<RawNode, "id" | "persisted">;
   readonly pipeline: WritePipeline;
   readonly send: (message: Message) => void;
   /** Asks for a turn. */
@@ -58,6 +59,7 @@ export class Durability implements WriteOwner {
     if (written) {
       this.#options.pipeline.add(this, ready.number, {
         group: this.#options.group,
+        create: this.#founded(ready),
         hardState: this.#unwritten,
         snapshot: ready.snapshot,
         entries: ready.entries,
@@ -68,6 +70,13 @@ export class Durability implements WriteOwner {
     const { number } = ready;
     this.#outstanding.push({ number, written, messages, onDurable });
     if (!written) this.release();
+  }
+
+  /** Who joined has learned what its group began with. */
+  #founded({ founding: conf }: Ready): GroupWrite["create"] {
+    if (conf === undefined) return undefined;
+    const snapshot = { index: 0, term: 0, conf };
+    return { node: this.#options.core.id, snapshot };
   }
 
   /** Stores a configuration that was applied; the log has it anyhow. */

@@ -7,7 +7,13 @@
 import type { InstallSnapshot } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { ProgressStatus } from "../core/status.ts";
-import type { GroupId, LogIndex, NodeId, Term } from "../core/types.ts";
+import type {
+  ConfState,
+  GroupId,
+  LogIndex,
+  NodeId,
+  Term,
+} from "../core/types.ts";
 import { RaftError } from "../errors.ts";
 import type { Storage } from "../storage.ts";
 import type { BulkLane } from "./bulk_lane.ts";
@@ -27,6 +33,8 @@ const MAX_DELAY = 16;
 /** What the sender needs of the core. */
 export interface SnapshotSenderCore
   extends Pick<RawNode, "role" | "term" | "reportSnapshot"> {
+  /** Who is a witness. */
+  readonly conf: Pick<ConfState, "witnesses">;
   /** How the leader replicates to each member. */
   status(): {
     readonly progress: readonly Pick<
@@ -172,7 +180,7 @@ export class SnapshotSender {
   }
 
   async #run(transfer: Transfer): Promise<void> {
-    const { addressOf, clock, group, lane, storage } = this.#options;
+    const { addressOf, clock, core, group, lane, storage } = this.#options;
     const { controller: { signal }, message } = transfer;
     const { from, snapshot, term, to } = message;
     const address = addressOf(to);
@@ -187,7 +195,10 @@ export class SnapshotSender {
     }
     const { meta } = reader;
     transfer.index = meta.index;
-    const chunks = paced(reader.chunks(), { clock, signal });
+    // A witness keeps no data: to know where the log begins is enough (H89).
+    const isWitness = core.conf.witnesses.includes(to);
+    const stored = isWitness ? nothing() : reader.chunks();
+    const chunks = paced(stored, { clock, signal });
     const data = { group, from, to, term, meta, chunks };
     await lane.send(address, data, signal);
   }
@@ -224,3 +235,5 @@ export class SnapshotSender {
     );
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -52,6 +52,8 @@ export interface SnapshotRunner {
     meta: SnapshotMeta,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void>;
+  /** Counts entries as applied without applying them. */
+  skipTo(index: LogIndex): void;
 }
 
 /** The part of the applier that makes room for a restore. */
@@ -87,6 +89,11 @@ export interface SnapshotsOptions {
 
 /** Where a snapshot came from. */
 export type SnapshotKind = "taken" | "installed";
+
+/** What a witness has of the state. */
+const NO_STATE: SnapshotSource = {
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {},
+};
 
 /** The snapshots of one member. */
 export class Snapshots {
@@ -228,9 +235,11 @@ export class Snapshots {
     const isSettled = !applier.isBusy && !this.#isInstalling &&
       !runner.isReplaying && runner.appliedIndex === index;
     if (!isSettled || term === undefined) return null;
+    const { conf } = core;
+    const isWitness = conf.witnesses.includes(this.#options.node);
     return {
-      meta: { index, term, conf: core.conf },
-      source: runner.snapshot(),
+      meta: { index, term, conf },
+      source: isWitness ? NO_STATE : runner.snapshot(),
     };
   }
 
@@ -281,6 +290,8 @@ export class Snapshots {
         }`,
       );
     }
+    // Only a witness gets an empty one: it keeps no state.
+    if (reader.bytes === 0) return runner.skipTo(meta.index);
     await runner.restore(meta, paced(reader.chunks(), { clock, signal }));
   }
 

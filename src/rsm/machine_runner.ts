@@ -229,6 +229,23 @@ export class MachineRunner<C, R, Q, A> {
   }
 
   /**
+   * Counts everything up to `index` as applied, without applying it: a witness
+   * keeps no state (thesis §11.7.2).
+   *
+   * @throws {RaftError} `invariantBroken` if that goes back or calls overlap.
+   */
+  skipTo(index: LogIndex): void {
+    this.#assertIdle("skip entries");
+    if (index < this.#appliedIndex) {
+      throw new RaftError(
+        "invariantBroken",
+        `Cannot skip to ${index}: ${this.#appliedIndex} is applied`,
+      );
+    }
+    this.#appliedIndex = index;
+  }
+
+  /**
    * A digest of the session table; see {@linkcode Sessions.checksum}. Members
    * at one `appliedIndex` must agree on it. O(results kept).
    */

@@ -73,6 +73,7 @@ export class Image {
     const bounds = checkGroupWrite(write, current?.bounds);
     const image = current ?? createImage(write, bounds);
     this.#groups.set(write.group, image);
+    if (write.create !== undefined) image.snapshot = write.create.snapshot;
     if (write.snapshot !== undefined) this.#install(image, write.snapshot);
     const first = write.entries[0];
     if (first !== undefined) this.#append(image, first, write.entries);

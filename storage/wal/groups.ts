@@ -31,7 +31,7 @@ export class GroupState {
   readonly group: GroupId;
   readonly node: NodeId;
   /** What lies below the log; `firstIndex - 1` is its index. */
-  readonly snapshot: SnapshotMeta;
+  snapshot: SnapshotMeta;
   /** Where each entry of `[firstIndex, lastIndex]` lies. */
   readonly index: EntryIndex = new EntryIndex();
   /** Ascending in both fields; the first one starts at `firstIndex`. */
@@ -105,11 +105,17 @@ export class GroupTable {
 
   #create(record: RecordView): void {
     const { group } = record;
-    if (this.#groups.has(group)) {
+    const { node, snapshot } = readCreate(record);
+    const known = this.#groups.get(group);
+    if (known === undefined) {
+      this.#groups.set(group, new GroupState(group, node, snapshot));
+      return;
+    }
+    // Who joins learns late where it starts from.
+    if (known.node !== node || known.lastIndex > 0 || snapshot.index > 0) {
       throw new Error(`Cannot apply a record: group ${group} exists already`);
     }
-    const { node, snapshot } = readCreate(record);
-    this.#groups.set(group, new GroupState(group, node, snapshot));
+    known.snapshot = snapshot;
   }
 }
 

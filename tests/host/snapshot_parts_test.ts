@@ -64,12 +64,14 @@ class Bench {
   readonly core: {
     role: Role;
     term: Term;
+    conf: { witnesses: NodeId[] };
     progress: Peer[];
     status: () => { progress: Peer[] };
     reportSnapshot: (peer: NodeId, ok: boolean) => void;
   } = {
     role: "leader",
     term: 1,
+    conf: { witnesses: [] },
     progress: [
       { id: 2, state: "snapshot", matchIndex: 0 },
       { id: 3, state: "snapshot", matchIndex: 0 },

@@ -26,6 +26,9 @@ export class FakeNetwork {
   #cut = new Set<string>();
   /** Where processes died that were not started again. */
   readonly #dead = new Set<string>();
+  /** Whether hosts say at the handshake which data directory they have. */
+  tellsIncarnations = false;
+  readonly #incarnations = new Map<string, string>();
   /** Every frame ever queued. */
   readonly sent: FakeFrame[] = [];
   /** Frames for which this says `true` are lost. */
@@ -45,6 +48,7 @@ export class FakeNetwork {
         own = identity.address;
         this.#dead.delete(own);
         incarnation = identity.incarnation ?? null;
+        if (incarnation !== null) this.#incarnations.set(own, incarnation);
         this.#handlers.set(own, handler);
         return Promise.resolve();
       },
@@ -130,7 +134,9 @@ export class FakeNetwork {
       this.#handlers.get(frame.to)?.receive(
         frame.from,
         frame.envelopes,
-        null,
+        this.tellsIncarnations
+          ? this.#incarnations.get(frame.from) ?? null
+          : null,
       );
     }
     return frames.length > 0;
