@@ -94,12 +94,13 @@ export class SimGroup implements World {
     this.network = run.network;
     this.conf = bootstrapConf(run.options.members);
     const { electionTicks = 10 } = run.options.core;
-    this.oracle = new Oracle(
-      this.members,
-      this.conf,
-      this.marks,
-      HAND_OVER_TIMEOUTS * electionTicks,
-    );
+    this.oracle = new Oracle({
+      members: this.members,
+      conf: this.conf,
+      marks: this.marks,
+      handOverTicks: HAND_OVER_TIMEOUTS * electionTicks,
+      mute: this.hooks.mute ?? [],
+    });
     this.machineChecks = new MachineChecks(this.oracle.committed);
     this.#messageChecks = new MessageChecks(
       this.oracle,

@@ -209,12 +209,19 @@ function hasConverged(group: SimGroup): boolean {
   const members = group.settledMembers();
   const first = members[0]?.core;
   return first !== undefined && first.leader !== null &&
+    !hasLearnersToPromote(group) &&
     members.every(({ core, disk }) =>
       core?.leader === first.leader && core.term === first.term &&
       core.lastIndex === first.lastIndex &&
       core.commitIndex === core.lastIndex &&
       core.appliedIndex === core.commitIndex && disk.pendingCount === 0
     );
+}
+
+/** Who only waits to catch up gets its vote in the end (thesis §4.2.1). */
+function hasLearnersToPromote(group: SimGroup): boolean {
+  const { staging } = group.oracle.committed.lastConf.conf;
+  return staging.some((id) => group.memberOf(id)?.host.isDoomed === false);
 }
 
 /** All that was ever committed is on every disk, in the same place. */

@@ -17,6 +17,7 @@ import type { SnapshotCargo } from "./network.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
 import type { SimOptions } from "./options.ts";
 import type { Subject } from "./subject.ts";
+import type { CheckName } from "./violation.ts";
 
 /** A subject whose types do not matter here. */
 export type AnySubject = Subject<unknown, unknown, unknown, unknown>;
@@ -34,6 +35,8 @@ export interface SimHooks {
   onReady?(node: NodeId, ready: Ready, core: RawNode): Ready;
   /** A message, as it leaves. */
   onSend?(message: Message, core: RawNode): Message;
+  /** Checks that are left out, to see whether others notice the same. */
+  readonly mute?: readonly CheckName[];
   /** Whether disks believe what they read, as if they had no checksums. */
   readonly trustsDamage?: boolean;
 }
