@@ -125,6 +125,20 @@ export function stepsOf(change: MembershipChange): ConfChangeStep[] {
   ];
 }
 
+/** Members that a change takes for granted. */
+export function namedBy(change: MembershipChange): NodeId[] {
+  const { remove = [], promote = [], demote = [], update = [] } = change;
+  return [...remove, ...promote, ...demote, ...update.map(({ id }) => id)];
+}
+
+/** Whether a member is in a configuration, in whatever part. */
+export function isMember(conf: ConfState, id: NodeId): boolean {
+  const { voters, votersOutgoing, learners, learnersNext } = conf;
+  return [voters, votersOutgoing, learners, learnersNext].some((part) =>
+    part.includes(id)
+  );
+}
+
 /** Members that have to catch up before they vote (H81). */
 export function newVotersOf(change: MembershipChange): NodeId[] {
   const { add = [], promote = [] } = change;

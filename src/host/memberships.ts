@@ -17,9 +17,11 @@ import { RaftError } from "../errors.ts";
 import type { RaftErrorCode } from "../errors.ts";
 import {
   changeOf,
+  isMember,
   learnersOf,
   type MembershipChange,
   type MembershipOptions,
+  namedBy,
   newVotersOf,
   refusal,
   stepsOf,
@@ -56,6 +58,8 @@ type Stage =
 interface Running {
   /** The change itself; none to leave a joint configuration. */
   readonly steps: readonly ConfChangeStep[];
+  /** Members that have to exist already. */
+  readonly named: readonly NodeId[];
   readonly newVoters: readonly NodeId[];
   readonly options: MembershipOptions;
   readonly deadline: number;
@@ -101,6 +105,7 @@ export class Memberships {
     }
     return this.#run({
       steps,
+      named: namedBy(change),
       newVoters: forced ? [] : newVotersOf(change),
       learners: forced ? [] : learnersOf(change),
       options,
@@ -113,7 +118,7 @@ export class Memberships {
     options: WaitOptions,
     deadline: number,
   ): Promise<MembershipOutcome> {
-    const nothing = { steps: [], newVoters: [], learners: [] };
+    const nothing = { steps: [], named: [], newVoters: [], learners: [] };
     return this.#run({ ...nothing, options, deadline });
   }
 
@@ -170,7 +175,10 @@ export class Memberships {
 
   #run(
     { learners, ...parts }:
-      & Pick<Running, "steps" | "newVoters" | "options" | "deadline">
+      & Pick<
+        Running,
+        "steps" | "named" | "newVoters" | "options" | "deadline"
+      >
       & { readonly learners: readonly ConfChangeStep[] },
   ): Promise<MembershipOutcome> {
     const { signal } = parts.options;
@@ -204,8 +212,13 @@ export class Memberships {
 
   #begin(running: Running, learners: readonly ConfChangeStep[]): void {
     if (this.#running !== running) return;
-    const known = this.#core.conf.learners;
-    const steps = learners.filter(({ node }) => !known.includes(node));
+    const { conf, role } = this.#core;
+    const missing = running.named.filter((id) => !isMember(conf, id));
+    if (role === "leader" && missing.length > 0) {
+      const more = missing.join(", ");
+      return this.#fail("unknownMember", { outcome: "notAppended", more });
+    }
+    const steps = learners.filter(({ node }) => !conf.learners.includes(node));
     if (steps.length > 0) {
       this.#propose(running, { transition: "simple", steps });
     } else if (running.newVoters.length > 0) running.stage = "catchingUp";

@@ -131,6 +131,13 @@ export interface GroupOptions<C, R, Q, A>
    */
   readonly join?: boolean | undefined;
   /**
+   * Whether this member's host has another address than the group knew when
+   * the member last heard of it; `changeMembership` with `update` tells the
+   * others. Without it a start at another address is refused, as a mistake.
+   * @default {false}
+   */
+  readonly moved?: boolean | undefined;
+  /**
    * Whether reads of consistency `lease` are answered by the leader alone, as
    * long as no other can have been elected (thesis §6.4.1). All members of a
    * group must agree; needs `checkQuorum`. Fast failover then waits until
@@ -236,6 +243,7 @@ export interface GroupSettings {
   readonly maxPendingCount: number;
   readonly maxPendingBytes: number;
   readonly snapshots: SnapshotSettings;
+  readonly moved: boolean;
   /** The voters of a new group. */
   readonly conf: ConfState;
   readonly core: CoreConfig;
@@ -285,6 +293,7 @@ export function groupSettings<C, R, Q, A>(
     node: options.node,
     ...settings,
     snapshots: snapshotSettings(options),
+    moved: options.moved ?? false,
     conf: options.join === true
       ? joiningConf(options.members)
       : bootstrapConf(options.node, options.members ?? []),

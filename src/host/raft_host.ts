@@ -179,7 +179,7 @@ export class RaftHost implements AsyncDisposable {
   }
 
   #checkIdentity(settings: GroupSettings, stored: StoredGroup): void {
-    const { group, node } = settings;
+    const { group, moved, node } = settings;
     if (stored.node !== node) {
       throw new RaftError(
         "identityMismatch",
@@ -188,7 +188,7 @@ export class RaftHost implements AsyncDisposable {
     }
     const conf = newestConf(stored);
     const own = conf.addresses.find(({ id }) => id === node)?.address;
-    if (own !== undefined && own !== this.address) {
+    if (own !== undefined && own !== this.address && !moved) {
       throw new RaftError(
         "identityMismatch",
         `Cannot start group ${group} as member ${node}: the group knows it at "${own}", this host is at "${this.address}"`,

@@ -233,19 +233,12 @@ describe("changeMembership()", () => {
       await world.value(
         leader.changeMembership({ update: [{ id, address: addressOf(4) }] }),
       );
-      await world.until(
-        "it has heard",
-        () =>
-          mover.status().conf.addresses.some((it) =>
-            it.address === addressOf(4)
-          ),
-      );
       await world.crash(id);
       const place = world.place(id);
       const spare = world.place(4);
       await world.value(spare.host.stop());
       place.host = await world.startHost(addressOf(4), place.disk, []);
-      const again = await world.member(id, new Journal());
+      const again = await world.member(id, new Journal(), { moved: true });
       await write(world, leader, ["there"]);
       await holds(world, again, ["there"]);
     }));
@@ -294,7 +287,7 @@ describe("changeMembership() refuses", () => {
     withMemoryWorld(3, async (world) => {
       const { leader } = await founders(world, 3);
       const cases: [MembershipChange, string][] = [
-        [{ promote: [9] }, "timeout"],
+        [{ promote: [9] }, "unknownMember"],
         [{ remove: [9] }, "unknownMember"],
         [{ demote: [9] }, "unknownMember"],
         [{ remove: [1, 2, 3] }, "invalidChange"],
