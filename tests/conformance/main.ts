@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import process from "node:process";
+import { entropicRandom } from "../../src/host/random.ts";
 import { parseArguments, USAGE } from "./arguments.ts";
 import { readDeviations } from "./deviations.ts";
 import { KitError, readKit } from "./kit_files.ts";
@@ -20,10 +22,12 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(words: readonly string[]): Promise<number> {
   try {
     const { folder, level } = parseArguments(words);
-    const files = await readKit(folder ?? OWN_FOLDER);
+    const files = await readKit(
+      folder === undefined ? OWN_FOLDER : resolve(callersFolder(), folder),
+    );
     const deviations = await readDeviations(DEVIATIONS);
     const outcomes = [...runKit(files, { level, deviations })];
-    if (folder === undefined) outcomes.push(...runStatistics());
+    if (folder === undefined) outcomes.push(...runStatistics(entropicRandom()));
     return report(outcomes);
   } catch (error) {
     if (error instanceof TypeError) console.error(`${error.message}\n${USAGE}`);
@@ -31,6 +35,11 @@ async function main(words: readonly string[]): Promise<number> {
     else throw error;
     return EXIT.unusable;
   }
+}
+
+/** A task runs in the project's root, wherever it was called from. */
+function callersFolder(): string {
+  return process.env.INIT_CWD ?? process.cwd();
 }
 
 function report(outcomes: readonly Outcome[]): number {

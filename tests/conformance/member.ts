@@ -137,6 +137,11 @@ export class Member {
     this.node.tick(this.#now);
   }
 
+  /** Whether this leader may answer reads without asking anybody. */
+  get holdsLease(): boolean {
+    return this.node.leaseUntil > this.#now;
+  }
+
   /** Makes the core draw an election timeout of this many ticks. */
   setElectionTimeout(ticks: number): void {
     this.#timeoutTicks = ticks;

@@ -70,6 +70,9 @@ export function perform(
     case "send-snapshot":
       sendSnapshot(world, operation);
       return;
+    case "read-index":
+      readIndex(world, work, operation);
+      return;
     default:
       askCore(world, operation);
   }
@@ -84,7 +87,6 @@ function askCore(
     | "transfer-leader"
     | "report-unreachable"
     | "report-snapshot"
-    | "read-index"
     | "set-election-timeout"
   >,
 ): void {
@@ -105,9 +107,6 @@ function askCore(
         operation.peer,
         operation.status === "finish",
       );
-    case "read-index":
-      node.readIndex(world.translator.contextFromKit(operation.context));
-      return;
     case "set-election-timeout":
       return member.setElectionTimeout(operation.ticks);
     default: {
@@ -137,6 +136,18 @@ function proposeConfChange(
     world.translator.changeFromKit(change),
   );
   return outcome.type === "dropped" ? proposeInItsPlace(member) : undefined;
+}
+
+/** A lease is asked of the core and used by the host, here the runner. */
+function readIndex(
+  world: World,
+  work: StorageWork,
+  { node: id, context }: OperationOf<"read-index">,
+): void {
+  const member = world.member(id);
+  const { node } = member;
+  if (member.holdsLease) work.answer(id, { index: node.commitIndex, context });
+  else node.readIndex(world.translator.contextFromKit(context));
 }
 
 /** Works until a whole round did nothing. */

@@ -5,7 +5,6 @@
  * @module
  */
 import { EMPTY_CONF, INITIAL_HARD_STATE, RawNode } from "../../src/core/mod.ts";
-import { entropicRandom } from "../../src/host/random.ts";
 import type { Outcome } from "./run_kit.ts";
 
 const ELECTION_TICKS = 10;
@@ -17,9 +16,8 @@ const MEMBERS = [1, 2, 3, 4, 5];
 /** Whose timer is looked at. */
 type Role = "follower" | "candidate";
 
-/** Draws timeouts as a host does, and looks at how they are spread. */
-export function* runStatistics(): Iterable<Outcome> {
-  const random = entropicRandom();
+/** Draws timeouts from a source of randomness, and looks at their spread. */
+export function* runStatistics(random: () => number): Iterable<Outcome> {
   for (const role of ["follower", "candidate"] as const) {
     yield {
       path: "statistics",

@@ -12,7 +12,7 @@ import type {
   Ready,
   Term,
 } from "../../src/core/mod.ts";
-import type { KitMessage } from "./kit_types.ts";
+import type { KitMessage, KitReadState } from "./kit_types.ts";
 import type { Member } from "./member.ts";
 import type { Envelope, World } from "./world.ts";
 
@@ -29,6 +29,8 @@ export class StorageWork {
   readonly #world: World;
   readonly #appends: Map<number, AppendWork[]> = new Map();
   readonly #applies: Map<number, (readonly Entry[])[]> = new Map();
+  /** Reads that were answered by a lease and not released yet. */
+  readonly #answers: Map<number, KitReadState[]> = new Map();
   /** Terms that each node led in its present life. */
   readonly #led: Map<number, Set<number>> = new Map();
 
@@ -51,18 +53,26 @@ export class StorageWork {
     this.#appends.delete(id);
     this.#applies.delete(id);
     this.#led.delete(id);
+    this.#answers.delete(id);
+  }
+
+  /** A lease answered a read; it is released with what is ready next. */
+  answer(id: number, read: KitReadState): void {
+    push(this.#answers, id, read);
   }
 
   /** Whether the core has nothing ready and no work waits. */
   isSettled(id: number): boolean {
-    return !this.#world.member(id).node.hasReady() &&
-      this.appendCount(id) === 0 && this.applyCount(id) === 0;
+    return !this.#hasReady(id) && this.appendCount(id) === 0 &&
+      this.applyCount(id) === 0;
   }
 
   /** Takes what a core has ready. @returns Whether there was something. */
   processReady(id: number): boolean {
+    if (!this.#hasReady(id)) return false;
+    this.#releaseAnswers(id);
     const member = this.#world.member(id);
-    if (!member.node.hasReady()) return false;
+    if (!member.node.hasReady()) return true;
     const ready = member.node.ready();
     if (ready.loads.length > 0) {
       throw new Error(`node ${id} wants entries that it has`);
@@ -100,6 +110,19 @@ export class StorageWork {
       this.#ownEnvelope(member, message, () => member.reportApplied(appliedTo)),
     );
     return true;
+  }
+
+  #hasReady(id: number): boolean {
+    return this.#world.member(id).node.hasReady() || this.#answers.has(id);
+  }
+
+  #releaseAnswers(id: number): void {
+    for (const read of this.#answers.get(id) ?? []) this.#release(id, read);
+    this.#answers.delete(id);
+  }
+
+  #release(id: number, read: KitReadState): void {
+    (this.#world.trace.readStates[id] ??= []).push(read);
   }
 
   #carryOut(member: Member, ready: Ready): void {
@@ -233,12 +256,10 @@ export class StorageWork {
   }
 
   #releaseReads(member: Member, ready: Ready): void {
-    const { trace, translator } = this.#world;
+    const { translator } = this.#world;
     for (const { index, context } of ready.readStates) {
-      (trace.readStates[member.id] ??= []).push({
-        index,
-        context: translator.contextToKit(context),
-      });
+      const name = translator.contextToKit(context);
+      this.#release(member.id, { index, context: name });
     }
   }
 }
