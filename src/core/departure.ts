@@ -160,13 +160,15 @@ function appoint(raft: Raft): void {
 }
 
 /**
- * A tick passes for a member that has applied its own removal. It stays as a
- * voter for those that have not, until somebody that will stay says that it
- * may go (H78, H79); it asks for that with pre-votes, which change nothing.
+ * A tick passes for a member that has applied its own removal, or may have
+ * missed it. It stays as a voter for those that know of none, until somebody
+ * that will stay says that it may go (H78, H79); it asks for that with
+ * pre-votes, which change nothing.
  */
 export function tickDeparture(raft: Raft): void {
   const { departure, tracker, config } = raft;
-  if (departure.removal !== null || !isBarred(raft, raft.id)) return;
+  if (departure.removal !== null) return;
+  if (!isBarred(raft, raft.id) && !isForsaken(raft)) return;
   departure.ticks++;
   if (departure.ticks < config.electionTicks) return;
   departure.ticks = 0;
@@ -181,4 +183,14 @@ export function tickDeparture(raft: Raft): void {
       lastLogTerm: term,
     });
   }
+}
+
+/**
+ * Whether a member that never campaigns hears of no leader: it would not call,
+ * and so not be told if it was removed meanwhile.
+ */
+function isForsaken(raft: Raft): boolean {
+  return raft.config.validateConfChanges === true && !raft.promotable &&
+    raft.tracker.progress.has(raft.id) &&
+    raft.electionElapsed >= raft.electionTimeout;
 }

@@ -96,6 +96,21 @@ describe("a removed member (§4.2.3)", () => {
     assertEquals(cluster.node(1).term, 1);
   });
 
+  it("that never campaigns asks too, when it hears of no leader", () => {
+    for (
+      const conf of [{ voters: [1, 2], learners: [3] }, { witnesses: [3] }]
+    ) {
+      const { cluster, time } = without(3, { conf });
+      cutOff(cluster, 3);
+      cluster.settle();
+      time.pass(25);
+      assertEquals(cluster.node(3).removal, null);
+      cluster.drop = () => false;
+      time.until(() => cluster.node(3).removal !== null, 11);
+      assertEquals(cluster.node(1).term, 1);
+    }
+  });
+
   it("goes on to vote for those that know of no removal (H11, H79)", () => {
     const { cluster } = without(3);
     cluster.settle();
