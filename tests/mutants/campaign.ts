@@ -131,19 +131,27 @@ async function checkBaseline(
   if (failed !== undefined) throw baselineError(failed);
 }
 
-/** Whatever seed killed a mutant, the original has to survive. */
+/**
+ * Whatever seed killed a mutant, the original has to survive; and where a
+ * mutant missed a mark, it has to reach them all.
+ */
 async function checkDeadlySeeds(
   shop: Workshop | undefined,
   verdicts: readonly Verdict[],
 ): Promise<void> {
-  const seeds = new Set<number>();
+  const deadly = new Set<number>();
+  let marked = 0;
   for (const { caught } of verdicts) {
-    if ((caught?.seeds ?? 0) > BASELINE_SEEDS) seeds.add(caught?.seeds ?? 0);
+    if (caught === undefined || caught.seeds <= BASELINE_SEEDS) continue;
+    if (caught.by === "marks") marked = Math.max(marked, caught.seeds);
+    else deadly.add(caught.seeds);
   }
-  if (shop === undefined || seeds.size === 0) return;
+  if (shop === undefined) return;
   shop.become(undefined);
-  const failed = await huntBySimulator(shop.folder, [...seeds]);
-  if (failed !== undefined) throw baselineError(failed);
+  for (const seeds of [[...deadly], { from: 1, through: marked }]) {
+    const failed = await huntBySimulator(shop.folder, seeds);
+    if (failed !== undefined) throw baselineError(failed);
+  }
 }
 
 function baselineError({ hunter, by, seeds, message }: Catch): BaselineError {

@@ -287,9 +287,10 @@ const TERMS: readonly Mutant[] = [
     what: "a leader of an older term is not told of the newer one",
     patches: [{
       file: STEP,
-      find:
-        `if (!config.checkQuorum && !config.preVote && leader !== null) return;`,
-      replace: `if (config.electionTicks > 0) return;`,
+      find: `if (!config.checkQuorum && !config.preVote) {
+        if (leader !== null || !config.mixedSettings) return;
+      }`,
+      replace: `if (id > 0) return;`,
     }],
   },
   {

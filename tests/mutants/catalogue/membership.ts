@@ -11,6 +11,7 @@ const ELECTION = "src/core/election.ts";
 const MEMBERSHIP = "src/core/membership.ts";
 const PROGRESS = "src/core/progress.ts";
 const RAFT = "src/core/raft.ts";
+const READS = "src/core/reads.ts";
 const REPLICATION = "src/core/replication.ts";
 const STEP_LEADER = "src/core/step_leader.ts";
 const TRACKER = "src/core/tracker.ts";
@@ -120,21 +121,16 @@ import { RaftLog } from "./raft_log.ts";`,
     id: "two-voters-without-joint",
     hazard: "§4.1, §4.3",
     what: "any number of voters changes without a joint configuration",
-    patches: [
-      {
-        file: CONF_CHANGE,
-        find: `? steps.length > 1
-    :`,
-        replace: `? false
-    :`,
-      },
-      {
-        file: CONF_CHANGE,
-        find:
-          `if (differences(conf.voters, draft.voters) > 1) return "manyVoters";`,
-        replace: ``,
-      },
-    ],
+    patches: [{
+      file: CONF_CHANGE,
+      find: `? steps.length > 1 || takesVoteBesideWitness(conf, steps)`,
+      replace: `? false`,
+    }, {
+      file: CONF_CHANGE,
+      find:
+        `if (differences(conf.voters, draft.voters) > 1) return "manyVoters";`,
+      replace: ``,
+    }],
   },
   {
     id: "demoted-voter-vanishes",
@@ -410,6 +406,11 @@ const WITNESSES: readonly Mutant[] = [
     hazard: "H89",
     what: "a witness is told what index to read at",
     patches: [{
+      file: READS,
+      find:
+        `if (leader === null || isWitness(raft.tracker.conf, id)) return false;`,
+      replace: `if (leader === null) return false;`,
+    }, {
       file: STEP_LEADER,
       find:
         `if (isWitness(raft.tracker.conf, message.from)) return "accepted";`,

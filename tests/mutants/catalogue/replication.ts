@@ -243,8 +243,8 @@ const APPENDS: readonly Mutant[] = [
     patches: [
       {
         file: REPLICATION,
-        find: `if (log.runs.termAt(progress.nextIndex - 1) === undefined) {`,
-        replace: `if (progress.nextIndex < 1) {`,
+        find: `log.runs.termAt(progress.nextIndex - 1) === undefined ||`,
+        replace: `progress.nextIndex < 1 ||`,
       },
       {
         file: RAFT_LOG,

@@ -267,20 +267,16 @@ const TRANSFER_MUTANTS: readonly Mutant[] = [
     id: "old-timeout-now-obeyed",
     hazard: "H115",
     what: "an order to campaign is obeyed in a later term",
-    patches: [
-      {
-        file: STEP,
-        find: `if (message.term < raft.term) {`,
-        replace:
-          `if (message.term < raft.term && message.type !== "timeoutNow") {`,
-      },
-      {
-        file: STEP_FOLLOWER,
-        find:
-          `if (message.from === raft.leader) maybeCampaign(raft, "transfer");`,
-        replace: `maybeCampaign(raft, "transfer");`,
-      },
-    ],
+    patches: [{
+      file: STEP,
+      find: `if (message.term < raft.term) {`,
+      replace:
+        `if (message.term < raft.term && message.type !== "timeoutNow") {`,
+    }, {
+      file: STEP_FOLLOWER,
+      find: `if (raft.leader === null || raft.leader === message.from) {`,
+      replace: `if (raft.term > 0) {`,
+    }],
   },
   {
     id: "transfer-request-not-forwarded",
