@@ -47,7 +47,7 @@ export class Lease {
  */
 export function promiseLease(raft: Raft, leader: NodeId): number {
   const { checkQuorum, electionTicks, leaseMs } = raft.config;
-  if (!checkQuorum || leaseMs === 0 || raft.log.stableIndex === 0) return 0;
+  if (!checkQuorum || leaseMs === 0 || !raft.disk.holdsTerm) return 0;
   raft.lease.deafTicks = electionTicks;
   raft.lease.promisedTo = leader;
   return leaseMs;

@@ -95,7 +95,7 @@ export class Raft {
   /** The search for a preferred leader. */
   readonly preference: Preference = new Preference();
   /** Whether the own disk gets its writes done. */
-  readonly disk: DiskWatch = new DiskWatch();
+  readonly disk: DiskWatch;
   /** Whether this member sleeps. */
   readonly rest: Rest = new Rest();
   /** What this member knows of its own removal. */
@@ -146,7 +146,8 @@ export class Raft {
       this.vote === null && this.log.lastIndex === 0;
     // What a former life promised is not known, but that it was kept to (H95).
     // Whoever heard a leader and has stored anything knows of a term.
-    const mayHavePromised = this.config.leaseMs > 0 && this.term > 0;
+    this.disk = new DiskWatch(this.term > 0);
+    const mayHavePromised = this.config.leaseMs > 0 && this.disk.holdsTerm;
     this.lease = new Lease(mayHavePromised ? this.config.electionTicks : 0);
     this.drawElectionTimeout();
   }

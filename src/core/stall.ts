@@ -10,6 +10,13 @@ import type { NodeId } from "./types.ts";
 
 /** Whether this member's writes get done. */
 export class DiskWatch {
+  /**
+   * Whether a term is durable, so that a restarted member knows that it is
+   * no new one. The first write that must be flushed tells one.
+   */
+  holdsTerm: boolean;
+  /** Number of the first Ready that had to be flushed; 0 before there is one. */
+  #first = 0;
   /** Number of the newest Ready that had to be flushed. */
   #awaited = 0;
   /** Number of the newest Ready that is durable. */
@@ -19,14 +26,20 @@ export class DiskWatch {
   /** Whether this leader tried to hand over since the disk began to hang. */
   hasHandedOver = false;
 
+  constructor(holdsTerm: boolean) {
+    this.holdsTerm = holdsTerm;
+  }
+
   /** A Ready was handed out that must be flushed. */
   handedOut(number: number): void {
+    if (this.#first === 0) this.#first = number;
     this.#awaited = number;
   }
 
   /** Everything up to this Ready is durable. */
   flushed(number: number): void {
     this.#durable = number;
+    if (this.#first > 0 && number >= this.#first) this.holdsTerm = true;
     this.ticks = 0;
     this.hasHandedOver = false;
   }

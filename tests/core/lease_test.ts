@@ -119,15 +119,25 @@ describe("a lease (§6.4.1)", () => {
     const promises: number[] = [];
     cluster.drop = (m) => {
       if (m.type === "heartbeatResponse") promises.push(m.leaseMs);
-      return false;
+      return m.type === "appendEntries" && m.to === 2;
     };
     cluster.member(2).slowDisk = true;
     cluster.elect(1);
     time.pass(1);
     assertEquals(promises, [0, LEASE_MS]);
+    // A snapshot is no more on the disk than entries are.
+    cluster.node(2).step({
+      type: "installSnapshot",
+      from: 1,
+      to: 2,
+      term: 1,
+      snapshot: { index: 1, term: 1, conf: cluster.node(1).conf },
+    });
+    time.pass(1);
+    assertEquals(promises.slice(2), [0, LEASE_MS]);
     cluster.flush(2);
     time.pass(1);
-    assertEquals(promises.slice(2), [LEASE_MS, LEASE_MS]);
+    assertEquals(promises.slice(4), [LEASE_MS, LEASE_MS]);
   });
 
   it("is none without a clock, and without end for a lone voter", () => {
