@@ -215,7 +215,6 @@ export class Snapshots {
   /** Another leader, or none. */
   leaderChanged(): void {
     this.#sender.leaderChanged();
-    this.#receiver.tick();
   }
 
   /** Settles and gives up everything; the member takes part no longer. */
@@ -232,8 +231,9 @@ export class Snapshots {
     const { applier, core, runner } = this.#options;
     const index = core.appliedIndex;
     const term = core.termAt(index);
-    const isSettled = !applier.isBusy && !this.#isInstalling &&
-      !runner.isReplaying && runner.appliedIndex === index;
+    // They differ while a snapshot that came in is restored.
+    const isSettled = runner.appliedIndex === index && !applier.isBusy &&
+      !runner.isReplaying;
     if (!isSettled || term === undefined) return null;
     const { conf } = core;
     const isWitness = conf.witnesses.includes(this.#options.node);
@@ -244,8 +244,6 @@ export class Snapshots {
   }
 
   #taken(meta: SnapshotMeta): void {
-    // One that came in meanwhile has replaced the log already.
-    if (this.#isInstalling || meta.index <= this.#newest.index) return;
     this.#newest = meta;
     this.#sender.took();
     this.#options.core.compact(meta, 0);
