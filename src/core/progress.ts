@@ -65,7 +65,7 @@ export class Progress {
    */
   denials = 0;
   /** Whether an append was sent since the last denial. */
-  #hasAsked = true;
+  hasAsked = true;
   /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
   sentCommit: LogIndex = 0;
   /** Learners do not count in quorums. */
@@ -124,8 +124,8 @@ export class Progress {
     if (!isDenial) return false;
     // Copies of one answer, or answers to what was sent before it, prove no
     // more than the first of them.
-    if (this.#hasAsked) this.denials++;
-    this.#hasAsked = false;
+    if (this.hasAsked) this.denials++;
+    this.hasAsked = false;
     this.flowPaused = true;
     return true;
   }
@@ -191,7 +191,7 @@ export class Progress {
 
   /** Notes that an append with this many entries and bytes was sent. */
   sentEntries(count: number, bytes: number): void {
-    this.#hasAsked = true;
+    this.hasAsked = true;
     if (this.state === "replicate") {
       if (count > 0) {
         this.nextIndex += count;
