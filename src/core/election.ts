@@ -107,6 +107,8 @@ export function handleVoteRequest(
   if (grant && !pre) {
     raft.electionElapsed = 0;
     raft.vote = message.from;
+    // Its vote counts from now on, and a group founded by it counts on it.
+    raft.fresh = false;
   }
   raft.sendAfterPersist({
     type: pre ? "requestPreVoteResponse" : "requestVoteResponse",

@@ -104,8 +104,9 @@ export class Raft {
   readonly omission: Omission = new Omission();
   /**
    * Whether this member may have lost what it once acknowledged (H80): a
-   * founder with an empty log that no leader has brought up to date yet. It
-   * does not help a candidate that has entries.
+   * founder with an empty log that has heard of no term before it started, has
+   * not voted since, and was not brought up to date by a leader yet. It does
+   * not help a candidate that has entries.
    */
   fresh: boolean;
 
@@ -143,7 +144,7 @@ export class Raft {
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
     this.fresh = this.config.guardEmptyLog && isVoter(conf, id) &&
-      this.vote === null && this.log.lastIndex === 0;
+      this.term === 0 && this.log.lastIndex === 0;
     // What a former life promised is not known, but that it was kept to (H95).
     // Whoever heard a leader and has stored anything knows of a term.
     this.disk = new DiskWatch(this.term > 0);

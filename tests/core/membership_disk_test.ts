@@ -102,6 +102,38 @@ describe("a founder whose disk was replaced by an empty one (H80)", () => {
     assertEquals(leaders(cluster), [2]);
   });
 
+  it("that has voted counts, for the group was founded by its vote", () => {
+    const cluster = new Cluster(3);
+    // 3 elects 1, is sent nothing of it, and starts again in a later term.
+    cluster.drop = ({ to, type }) => to === 3 && type === "appendEntries";
+    cluster.elect(1);
+    cluster.node(3).step({
+      type: "requestVote",
+      from: 2,
+      to: 3,
+      term: 7,
+      lastLogIndex: 0,
+      lastLogTerm: 0,
+      transfer: true,
+    });
+    cluster.process(3);
+    for (const restarts of [false, true]) {
+      if (restarts) cluster.member(3).restart();
+      cluster.node(3).step({
+        type: "requestVote",
+        from: 1,
+        to: 3,
+        term: restarts ? 9 : 8,
+        lastLogIndex: 1,
+        lastLogTerm: 1,
+        transfer: true,
+      });
+      cluster.process(3);
+      const vote = cluster.network.findLast(({ to }) => to === 1);
+      assert(vote?.type === "requestVoteResponse" && !vote.reject);
+    }
+  });
+
   it("is no newcomer, which votes from the beginning (H11)", () => {
     const cluster = new Cluster(1);
     cluster.elect(1);
