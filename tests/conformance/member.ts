@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  type ConfState,
   type CoreConfig,
   type Entry,
   type EntryId,
@@ -61,7 +62,7 @@ export function coreConfigOf(config: KitConfig): Partial<CoreConfig> {
 /** The state machine: data of all applied entries, one after the other. */
 interface Machine {
   readonly last: EntryId;
-  readonly conf: SnapshotMeta["conf"];
+  readonly conf: ConfState;
   readonly data: string;
 }
 
@@ -83,6 +84,8 @@ export class Member {
   /** Counts the lives of the core. */
   life = 0;
 
+  /** The configuration that the kit gives before the first entry. */
+  readonly #founding: ConfState;
   readonly #translator: Translator;
   readonly #random: SimRandom;
   /** The election timeout to draw next, in ticks. */
@@ -95,6 +98,7 @@ export class Member {
     this.config = start.config;
     this.#translator = translator;
     this.#random = new SimRandom(id);
+    this.#founding = confFromKit(start.conf);
     const { index = 0, term = 0, data = "" } = start.snapshot ?? {};
     const stored = start.hardState ?? { ...INITIAL_HARD_STATE, vote: 0 };
     const vote = stored.vote === 0 ? null : stored.vote;
@@ -109,7 +113,7 @@ export class Member {
     const applied = Math.max(start.applied ?? 0, index);
     this.machine = {
       last: { index: applied, term: this.disk.termAt(applied) },
-      conf: confFromKit(start.conf),
+      conf: this.#founding,
       data: data + entries.slice(0, applied - index).map(dataOf).join(""),
     };
     this.node = this.#startCore();
@@ -184,21 +188,27 @@ export class Member {
 
   #startCore(): RawNode {
     const { hardState, offset, entries, termRuns } = this.disk;
-    return new RawNode({
+    const { last, conf } = this.machine;
+    const node = new RawNode({
       id: this.id,
       config: coreConfigOf(this.config),
       random: () => this.#draw(),
       restored: {
         hardState,
-        snapshot: this.snapshot(),
+        snapshot: offset.index === 0
+          ? { ...offset, conf: this.#founding }
+          : this.snapshot(),
+        conf: { index: last.index, conf },
         firstIndex: offset.index + 1,
         lastIndex: offset.index + entries.length,
         prevTerm: offset.term,
         termRuns,
         tail: [...entries],
-        appliedIndex: this.machine.last.index,
+        appliedIndex: last.index,
       },
     });
+    node.compact(this.snapshot(), offset.index);
+    return node;
   }
 
   #draw(): number {

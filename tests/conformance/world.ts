@@ -99,9 +99,10 @@ export class World {
   envelopeOf(message: Message): Envelope | undefined {
     const shown = this.translator.messageToKit(message);
     if (shown === undefined) return undefined;
+    const carried = withoutExtras(message);
     return {
       message: shown,
-      deliver: (receiver) => deliverTo(receiver, message),
+      deliver: (receiver) => deliverTo(receiver, carried),
     };
   }
 
@@ -144,6 +145,16 @@ export class World {
     this.#network = this.#network.filter((one) => !taken.includes(one));
     return taken;
   }
+}
+
+/**
+ * What a message says in the kit: its nodes replay the log upon what they were
+ * started with, and are not told what the group began with.
+ */
+function withoutExtras(message: Message): Message {
+  return message.type === "appendEntries" && message.founding !== undefined
+    ? { ...message, founding: undefined }
+    : message;
 }
 
 function isFor(message: KitMessage, to: NodeId, type?: string): boolean {
