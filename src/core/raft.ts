@@ -85,6 +85,8 @@ export class Raft {
    * never later than the present, never decreases; 0 without a clock.
    */
   now = 0;
+  /** A commit index that no crash of this member takes back. */
+  durableCommit: LogIndex;
   /** Drawn anew at every change of term or role (H16). */
   electionTimeout = 0;
 
@@ -141,6 +143,7 @@ export class Raft {
       ? known.conf
       : restored.snapshot.conf;
     this.tracker = new Tracker(conf, this.config, this.log.lastIndex + 1);
+    this.durableCommit = this.log.commitIndex;
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
     this.fresh = this.config.guardEmptyLog && isVoter(conf, id) &&

@@ -75,6 +75,8 @@ export class RaftLog {
    * membership change may hide in storage.
    */
   readonly knownFrom: LogIndex;
+  /** The newest index known to hold a membership change; 0 for none. */
+  lastConfIndex: LogIndex = 0;
   /** Indexes above `appliedIndex` that hold membership changes; ascending. */
   #confIndexes: LogIndex[] = [];
   /** Writes under way, in order. */
@@ -151,7 +153,9 @@ export class RaftLog {
   append(entry: Entry): void {
     this.runs.append(entry.index, entry.term);
     this.tail.push(entry);
-    if (entry.type === "confChange") this.#confIndexes.push(entry.index);
+    if (entry.type !== "confChange") return;
+    this.#confIndexes.push(entry.index);
+    this.lastConfIndex = entry.index;
   }
 
   /**
@@ -463,6 +467,9 @@ export class RaftLog {
     this.stableIndex = Math.min(this.stableIndex, from - 1);
     this.writtenIndex = Math.min(this.writtenIndex, from - 1);
     while ((this.#confIndexes.at(-1) ?? 0) >= from) this.#confIndexes.pop();
+    if (this.lastConfIndex >= from) {
+      this.lastConfIndex = this.#confIndexes.at(-1) ?? 0;
+    }
   }
 
   /** Keeps in memory what is not durable or not committed, and a margin. */

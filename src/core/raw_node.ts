@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { changeLimit, mustFlushChange } from "./change_limit.ts";
 import { checkRaft } from "./check.ts";
 import type { Removal } from "./departure.ts";
 import { timeoutCampaign } from "./election.ts";
@@ -25,6 +26,7 @@ import {
   handleLoadFailed,
   reportSnapshot,
   reportUnreachable,
+  sendHeld,
 } from "./replication.ts";
 import { type CoreStatus, statusOf } from "./status.ts";
 import { step, type StepResult } from "./step.ts";
@@ -69,6 +71,8 @@ export class RawNode {
   #hardState: HardState;
   /** What the last Ready told of role and leader. */
   #softState: SoftState;
+  /** Flushes under way and the commit index that each makes durable. */
+  readonly #flushes: { number: number; commitIndex: LogIndex }[] = [];
   /** Own votes, ascending in number. */
   #own: OwnMessages[] = [];
 
@@ -328,10 +332,14 @@ export class RawNode {
     // have forgotten, after a crash, that its removal was committed (H78).
     const mustSync = entries.length > 0 || snapshot !== undefined ||
       founding !== undefined ||
+      mustFlushChange(raft, this.#flushes.at(-1)?.commitIndex ?? 0) ||
       raft.messagesAfterPersist.some(({ type }) => type === "removed") ||
       (hardState !== undefined &&
         (hardState.term !== before.term || hardState.vote !== before.vote));
-    if (mustSync) raft.disk.handedOut(number);
+    if (mustSync) {
+      raft.disk.handedOut(number);
+      this.#flushes.push({ number, commitIndex: log.commitIndex });
+    }
     const ready: Ready = {
       number,
       hardState,
@@ -368,14 +376,20 @@ export class RawNode {
     if (number <= this.#persisted) return;
     this.#persisted = number;
     const raft = this.#raft;
+    const limit = changeLimit(raft);
     raft.log.persisted(number);
+    while ((this.#flushes[0]?.number ?? Infinity) <= number) {
+      raft.durableCommit = this.#flushes.shift()?.commitIndex ?? 0;
+    }
     raft.disk.flushed(number);
     while ((this.#own[0]?.number ?? Infinity) <= number) {
       for (const message of this.#own.shift()?.messages ?? []) {
         step(raft, message);
       }
     }
-    if (raft.role === "leader") acknowledgeOwn(raft);
+    if (raft.role !== "leader") return;
+    acknowledgeOwn(raft);
+    if (limit < raft.log.lastIndex) sendHeld(raft);
   }
 
   /** Everything up to `index` was applied. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { changeLimit } from "./change_limit.ts";
 import type {
   AppendEntries,
   AppendEntriesResponse,
@@ -43,7 +44,7 @@ export function maybeSendAppend(
   ) return maybeSendSnapshot(raft, to, progress);
   // To a full window goes an empty append, so that it can recover (H32).
   const full = progress.state === "replicate" && progress.inflights.full;
-  const limit = raft.tracker.sendLimit(to);
+  const limit = Math.min(raft.tracker.sendLimit(to), changeLimit(raft));
   const slice = full || progress.nextIndex > limit
     ? { entries: [], bytes: 0 }
     : log.entriesFrom(progress.nextIndex, progress.batch.bytes);
@@ -230,6 +231,13 @@ export function acknowledgeOwn(raft: Raft): void {
   if (own?.maybeUpdate(raft.log.stableIndex)) {
     if (raft.maybeCommit()) afterCommit(raft);
     else sendToWitnesses(raft);
+  }
+}
+
+/** What was held back may go (see `changeLimit`). */
+export function sendHeld(raft: Raft): void {
+  for (const id of raft.tracker.members) {
+    if (id !== raft.id) sendWhilePossible(raft, id);
   }
 }
 
