@@ -85,6 +85,11 @@ export class CommittedLog {
     return 0;
   }
 
+  /** Whether a member ever was a witness; then it was nothing else. */
+  isWitness(id: NodeId): boolean {
+    return this.#confs.some(({ conf }) => conf.witnesses.includes(id));
+  }
+
   /** The configurations that entries behind `index` made, ascending. */
   confsAfter(index: LogIndex): readonly ConfAt[] {
     let count = 0;

@@ -215,7 +215,8 @@ export class MessageChecks {
 
   /** Witnesses get no payloads, and everybody else gets all (H89). */
   #checkPayload(member: MemberView, { to, entries }: AppendEntries): void {
-    const isWitness = member.core?.conf.witnesses.includes(to) ?? false;
+    if (entries.length === 0) return;
+    const isWitness = this.#oracle.committed.isWitness(to);
     const wrong = isWitness ? "command" : "omitted";
     const entry = entries.find(({ type }) => type === wrong);
     if (entry === undefined) return;
