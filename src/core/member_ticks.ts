@@ -12,8 +12,10 @@ import { afterCommit, sendToWitnesses } from "./replication.ts";
 export function tickMembers(raft: Raft): void {
   if (raft.role !== "leader") return;
   const { config, log, tracker } = raft;
-  for (const [id, { matchIndex, pace }] of tracker.progress) {
-    if (id === raft.id) continue;
+  for (const id of tracker.members) {
+    const progress = tracker.progress.get(id);
+    if (id === raft.id || progress === undefined) continue;
+    const { matchIndex, pace } = progress;
     pace.tick(matchIndex, log.lastIndex, config.electionTicks);
   }
   // Whom witnesses were waiting for may have fallen behind for good.
