@@ -250,7 +250,6 @@ export class Member<C, R, Q, A> implements Participant {
     if (this.isStopped) return;
     this.#applier.step();
     this.#serve();
-    this.#snapshots.look();
     this.#departure.check(now);
     if (this.#core.hasReady()) this.#services.wake(this);
   }
@@ -374,7 +373,7 @@ export class Member<C, R, Q, A> implements Participant {
     }
     for (const entry of entries) {
       if (entry.type !== "confChange") continue;
-      const conf = this.#core.applyConfChange(entry.change);
+      const conf = this.#core.applyConfChange(entry.change, entry.index);
       this.#peers.update(conf);
       this.#durability.storeConf({ index: entry.index, conf });
       this.#announcer.membership(conf, entry.index);

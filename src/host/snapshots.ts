@@ -159,13 +159,12 @@ export class Snapshots {
     return this.#taker.request(appliedIndex, deadline, signal);
   }
 
-  /** These entries were applied. */
+  /**
+   * These entries were applied. Now or never: a machine that is always busy
+   * has begun with the next when the turn is over (H72).
+   */
   applied(entries: readonly Entry[]): void {
     this.#taker.applied(entries);
-  }
-
-  /** Takes a snapshot if one is due; called when nothing is being applied. */
-  look(): void {
     this.#taker.look();
   }
 
@@ -209,7 +208,7 @@ export class Snapshots {
     this.#sender.tick();
     this.#receiver.tick();
     this.#compact();
-    this.look();
+    this.#taker.look();
   }
 
   /** Another leader, or none. */

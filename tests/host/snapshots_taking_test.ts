@@ -134,6 +134,28 @@ describe("group.snapshot()", () => {
       assertEquals(index, member.status().appliedIndex);
     }));
 
+  it("comes between two applies of a machine that is never idle (H72)", () =>
+    withMemoryWorld(1, async (world) => {
+      const machine = new SlowJournal();
+      const member = await world.member(1, machine, NOTHING_TRAILS);
+      await world.leader([member]);
+      watch(member.propose("a"));
+      await world.until("applying", () => machine.applyCount === 1);
+      const { appliedIndex } = member.status();
+      watch(member.propose("b"));
+      const forced = watch(member.snapshot());
+      const late = watch(member.propose("c"));
+      await world.advance(200);
+      machine.pass();
+      await world.until("the next applies", () => machine.applyCount === 2);
+      await world.advance(200);
+      assertEquals(openCount(world.disk(1)), 1);
+      assertEquals(forced(), { type: "resolved", value: appliedIndex + 1 });
+      assertEquals(late().type, "pending");
+      machine.pass();
+      await world.until("all applied", () => late().type === "resolved");
+    }));
+
   it("rejects with unsupported where the storage has none, asked once", () =>
     withMemoryWorld(1, async (world) => {
       const disk = world.disk(1);
