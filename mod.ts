@@ -88,7 +88,8 @@
  *    which the other members reach its host. All founding members are started
  *    with the same list. From then on what is stored counts.
  * 3. Keep one data directory per host, and keep it. A member whose disk was
- *    lost must not come back under its old id: it may vote twice.
+ *    lost might vote twice: it is recognised and refused. Remove it and add
+ *    one under a new id.
  * 4. Look at the {@linkcode RaftError} when a proposal fails. `outcome` says
  *    `notAppended` (it will never be applied, propose it again) or `unknown`
  *    (it may still be applied). To retry without doubling, propose through a
@@ -137,6 +138,47 @@
  * await group.stop();
  * ```
  *
+ * @example Changing who takes part
+ * ```ts
+ * import { RaftHost } from "@balsa/raft";
+ * import { MemoryStorage } from "@balsa/raft/storage/memory";
+ * import { MemoryNetwork } from "@balsa/raft/transports/memory";
+ * import { KvMachine } from "@balsa/raft/machines/kv";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const startHost = (address: string) =>
+ *   RaftHost.start({
+ *     deployment: "example",
+ *     address,
+ *     storage: new MemoryStorage(),
+ *     transport: network.transport(),
+ *     tickMs: 10,
+ *   });
+ * const first = await startHost("a:1");
+ * const group = await first.startGroup({
+ *   group: 1,
+ *   node: 1,
+ *   members: [{ id: 1, address: "a:1" }],
+ *   machine: new KvMachine(),
+ * });
+ * for await (const event of group.events()) {
+ *   if (event.type === "leading") break;
+ * }
+ *
+ * // Two more members join; they vote once they have caught up.
+ * const others = await Promise.all(["b:1", "c:1"].map(startHost));
+ * for (const [at, host] of others.entries()) {
+ *   const machine = new KvMachine();
+ *   await host.startGroup({ group: 1, node: 2 + at, join: true, machine });
+ * }
+ * const { conf } = await group.changeMembership({
+ *   add: [{ id: 2, address: "b:1" }, { id: 3, address: "c:1" }],
+ * });
+ * assertEquals(conf.voters, [1, 2, 3]);
+ * await Promise.all([first, ...others].map((host) => host.stop()));
+ * ```
+ *
  * ## Deviations from the thesis
  *
  * Section numbers are those of Diego Ongaro's dissertation, "Consensus:
@@ -164,6 +206,12 @@ export { RaftHost } from "./src/host/raft_host.ts";
 export type { HostStatus } from "./src/host/raft_host.ts";
 export type { RaftGroup } from "./src/host/raft_group.ts";
 export type { Session, SessionProposeOptions } from "./src/host/session.ts";
+export type {
+  MembershipChange,
+  MembershipOptions,
+  NewMember,
+} from "./src/host/membership_change.ts";
+export type { MembershipOutcome } from "./src/host/memberships.ts";
 export { startNode } from "./src/host/start_node.ts";
 export { type Clock, systemClock } from "./src/host/clock.ts";
 export type {

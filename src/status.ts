@@ -25,13 +25,18 @@ export interface MemberStatus {
   /** Where its clients reach it (`host:port`), once it has said so. */
   readonly clientAddress: string | null;
   /** Its part in the configuration. */
-  readonly role: "voter" | "learner" | "witness";
+  readonly role: "voter" | "learner" | "staging" | "witness";
   /** On a leader: the last index known to be on the member; else `null`. */
   readonly matchIndex: LogIndex | null;
   /** On a leader: how it replicates to the member; else `null`. */
   readonly state: ProgressState | null;
   /** Milliseconds since a message of this member; `null` if none yet. */
   readonly lastContactMs: number | null;
+  /**
+   * On a leader: whether the member lacks what it has acknowledged, so that it
+   * counts no more and must be replaced (H80); else `false`.
+   */
+  readonly lostLog: boolean;
 }
 
 /** A member at one instant. */
@@ -58,8 +63,12 @@ export interface GroupStatus {
   readonly commitIndex: LogIndex;
   /** Last index that its machine has applied. */
   readonly appliedIndex: LogIndex;
-  /** The configuration in force. */
+  /** The configuration in force; `version` is what `expect` compares. */
   readonly conf: ConfState;
+  /** On a leader that hands over: to whom; else `null`. */
+  readonly transferTarget: NodeId | null;
+  /** Whether the group sleeps, for there is nothing to do. */
+  readonly quiesced: boolean;
   /** All members of the configuration, ascending by id. */
   readonly members: readonly MemberStatus[];
   /**

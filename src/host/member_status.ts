@@ -46,6 +46,8 @@ export function describeMember(sources: StatusSources): GroupStatus {
     commitIndex: core.commitIndex,
     appliedIndex,
     conf: core.conf,
+    transferTarget: core.transferTarget,
+    quiesced: core.quiesced,
     members: describeMembers(sources),
     staleMs: leads ? 0 : freshness.staleMs(now),
     ready: ready && stopped === null,
@@ -66,12 +68,14 @@ function describeMembers(sources: StatusSources): MemberStatus[] {
     matchIndex: progress.get(id)?.matchIndex ?? null,
     state: progress.get(id)?.state ?? null,
     lastContactMs: id === core.id ? 0 : peers.lastContactMs(id, now),
+    lostLog: progress.get(id)?.lostLog ?? false,
   }));
 }
 
 function roleIn(core: CoreStatus, id: NodeId): MemberStatus["role"] {
   const { conf } = core;
   if (conf.witnesses.includes(id)) return "witness";
+  if (conf.staging.includes(id)) return "staging";
   return conf.voters.includes(id) || conf.votersOutgoing.includes(id)
     ? "voter"
     : "learner";

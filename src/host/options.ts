@@ -97,13 +97,6 @@ export type IgnoredReason =
   | "repeated"
   | "unsupported";
 
-/** Settings of the core that follow from what a host is. */
-type HostsOwnSetting =
-  | "asyncStorageWrites"
-  | "guardEmptyLog"
-  | "leaseMs"
-  | "validateConfChanges";
-
 /**
  * What a member of a group is made of; the limits of
  * {@linkcode CoreConfig} may be given as well.
@@ -113,8 +106,16 @@ type HostsOwnSetting =
  * @typeParam Q Queries
  * @typeParam A Answers to queries
  */
-export interface GroupOptions<C, R, Q, A>
-  extends Partial<Omit<CoreConfig, HostsOwnSetting>> {
+export interface GroupOptions<C, R, Q, A> extends
+  Partial<
+    Omit<
+      CoreConfig,
+      | "asyncStorageWrites"
+      | "guardEmptyLog"
+      | "leaseMs"
+      | "validateConfChanges"
+    >
+  > {
   /** Which group; the same number on every host of it, 1 or more. */
   readonly group: GroupId;
   /** Who this member is, 1 or more; one of `members`, for ever. */
