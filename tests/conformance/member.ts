@@ -164,7 +164,7 @@ export class Member {
   apply(entry: Entry): void {
     const { term, index } = entry;
     const conf = entry.type === "confChange"
-      ? this.node.applyConfChange(entry.change)
+      ? this.node.applyConfChange(entry.change, entry.index)
       : this.machine.conf;
     const data = this.machine.data + dataOf(entry);
     this.machine = { last: { term, index }, conf, data };

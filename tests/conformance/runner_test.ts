@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SimRandom } from "../../src/sim/prng.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Level } from "./compare.ts";
 import type { Deviation } from "./deviations.ts";
@@ -116,6 +117,60 @@ describe("the runner of scenarios", () => {
     assertEquals(failure?.slice(0, 28), "step 4 (campaign), operation");
   });
 });
+
+describe("the expectations of the kit", () => {
+  it("all count: whichever is changed, its scenario fails at level 3", async () => {
+    const random = new SimRandom(3);
+    let changed = 0;
+    for (const file of await readKit(KIT)) {
+      if (file.type !== "scenarios") continue;
+      for (const scenario of file.file.scenarios) {
+        const copy = structuredClone(scenario);
+        const what = spoil(copy.steps.map(({ expect }) => expect), random);
+        if (what === undefined) continue;
+        changed++;
+        const failure = play({ ...file.file, scenarios: [copy] }, 3);
+        assert(
+          failure !== undefined,
+          `${file.path} [${scenario.name}] passes with another ${what}`,
+        );
+      }
+    }
+    assert(changed > 100);
+  });
+});
+
+/** Changes one of the values in a tree. @returns Its path, if there is any. */
+function spoil(tree: object, random: SimRandom): string | undefined {
+  const leaves: (() => string)[] = [];
+  const walk = (node: object, path: string) => {
+    for (const [key, value] of Object.entries(node)) {
+      const at = `${path}/${key}`;
+      if (typeof value === "object" && value !== null) walk(value, at);
+      else if (value !== undefined) {
+        leaves.push(() => {
+          Object.assign(node, { [key]: other(value) });
+          return at;
+        });
+      }
+    }
+  };
+  walk(tree, "");
+  return leaves.length === 0 ? undefined : random.pick(leaves)();
+}
+
+function other(value: unknown): unknown {
+  switch (typeof value) {
+    case "number":
+      return value + 1;
+    case "boolean":
+      return !value;
+    case "string":
+      return `${value}?`;
+    default:
+      return {};
+  }
+}
 
 describe("the list of deviations", () => {
   const trace = election({ sent: [] });
