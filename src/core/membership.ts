@@ -19,6 +19,7 @@ import type {
   ConfChange,
   ConfState,
   EntryId,
+  LogIndex,
   NodeId,
   ProposedChange,
   SnapshotMeta,
@@ -92,7 +93,14 @@ export function isCaughtUp(raft: Raft, id: NodeId): boolean {
 }
 
 /** An entry's change takes effect on this member. */
-export function applyConfChange(raft: Raft, change: ConfChange): ConfState {
+export function applyConfChange(
+  raft: Raft,
+  change: ConfChange,
+  index: LogIndex,
+): ConfState {
+  // In force already, by a snapshot that came in since it was handed out.
+  if (index <= raft.confIndex) return raft.tracker.conf;
+  raft.confIndex = index;
   const conf = applyChange(raft.tracker.conf, change);
   switchTo(raft, conf);
   return conf;
@@ -151,6 +159,7 @@ export function isRestorable(raft: Raft, snapshot: SnapshotMeta): boolean {
 /** Replaces log and configuration by a snapshot's. */
 export function restoreSnapshot(raft: Raft, snapshot: SnapshotMeta): void {
   raft.log.restore(snapshot);
+  raft.confIndex = snapshot.index;
   raft.tracker.switchTo(snapshot.conf, raft.log.lastIndex);
   raft.fresh = false;
 }

@@ -85,6 +85,8 @@ export class Raft {
    * never later than the present, never decreases; 0 without a clock.
    */
   now = 0;
+  /** The entry that made the configuration in force; never goes back. */
+  confIndex: LogIndex;
   /** A commit index that no crash of this member takes back. */
   durableCommit: LogIndex;
   /** Drawn anew at every change of term or role (H16). */
@@ -138,10 +140,12 @@ export class Raft {
     this.#random = options.random;
     this.log = new RaftLog(restored, this.config);
     const known = restored.conf;
-    const conf = known !== undefined && known.index <= restored.appliedIndex &&
+    const start = known !== undefined && known.index <= restored.appliedIndex &&
         known.index > restored.snapshot.index
-      ? known.conf
-      : restored.snapshot.conf;
+      ? known
+      : restored.snapshot;
+    const { conf } = start;
+    this.confIndex = start.index;
     this.tracker = new Tracker(conf, this.config, this.log.lastIndex + 1);
     this.durableCommit = this.log.commitIndex;
     this.term = restored.hardState.term;

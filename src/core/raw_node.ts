@@ -237,10 +237,12 @@ export class RawNode {
   /**
    * Puts a committed membership change into force. Called for each such entry
    * when it is applied, before `applied`. What does not fit changes nothing
-   * but the version (H84).
+   * but the version (H84); what a snapshot has brought since, nothing at all.
+   *
+   * @param index Where the entry lies in the log.
    */
-  applyConfChange(change: ConfChange): ConfState {
-    return applyConfChange(this.#raft, change);
+  applyConfChange(change: ConfChange, index: LogIndex): ConfState {
+    return applyConfChange(this.#raft, change, index);
   }
 
   /**

@@ -199,7 +199,7 @@ export class Applier {
       this.#world.machineChecks.applying(this.#member, entry, last++);
       if (entry.type === "omitted") this.#isBlind = true;
       if (entry.type !== "confChange") continue;
-      const conf = core.applyConfChange(entry.change);
+      const conf = core.applyConfChange(entry.change, entry.index);
       if (conf.witnesses.includes(core.id)) this.#isBlind = true;
       this.#conf = { index: entry.index, conf };
     }

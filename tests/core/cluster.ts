@@ -91,7 +91,9 @@ export class Member {
   applyAll(): void {
     for (const entry of this.unapplied.splice(0)) {
       this.applied.push(entry);
-      if (entry.type === "confChange") this.node.applyConfChange(entry.change);
+      if (entry.type === "confChange") {
+        this.node.applyConfChange(entry.change, entry.index);
+      }
       this.node.applied(entry.index);
     }
   }

@@ -292,6 +292,17 @@ describe("a snapshot", () => {
     assertEquals(node.conf, bound);
   });
 
+  it("overtakes changes that were handed out before it (H69)", () => {
+    const node = follower();
+    install(node, { index: 9, term: 2, conf });
+    const step = { type: "addLearner", node: 5 } as const;
+    const change = { transition: "auto", steps: [step] } as const;
+    assertEquals(node.applyConfChange(change, 4), conf);
+    assertEquals(node.applyConfChange(change, 10).version, 5);
+    // Nor does any entry count twice.
+    assertEquals(node.applyConfChange(change, 10).version, 5);
+  });
+
   it("that is not newer than what is committed changes nothing (H63)", () => {
     const node = follower();
     for (const index of [2, 3]) {

@@ -288,7 +288,7 @@ describe("votes (H11, H12)", () => {
     cluster.node(1).applyConfChange({
       transition: "auto",
       steps: [{ type: "addLearner", node: 1 }],
-    });
+    }, 1);
     assertEquals(cluster.node(1).role, "follower");
   });
 

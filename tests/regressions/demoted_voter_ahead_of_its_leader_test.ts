@@ -61,7 +61,9 @@ function flush(node: RawNode, ready: Ready): void {
 
 function apply(node: RawNode, { committedEntries }: Ready): void {
   for (const entry of committedEntries) {
-    if (entry.type === "confChange") node.applyConfChange(entry.change);
+    if (entry.type === "confChange") {
+      node.applyConfChange(entry.change, entry.index);
+    }
     node.applied(entry.index);
   }
 }

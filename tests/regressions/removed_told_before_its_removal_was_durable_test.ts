@@ -50,7 +50,7 @@ function remaining(): RawNode {
   assertEquals(ready.mustSync, false);
   assertEquals(ready.hardState?.commit, 1);
   node.persisted(ready.number);
-  node.applyConfChange(CHANGE);
+  node.applyConfChange(CHANGE, 1);
   node.applied(1);
   return node;
 }

@@ -58,7 +58,9 @@ describe("a snapshot taken before its receiver became a member", () => {
     const appended = node.ready();
     node.persisted(appended.number);
     const [entry] = node.ready().committedEntries;
-    if (entry?.type === "confChange") node.applyConfChange(entry.change);
+    if (entry?.type === "confChange") {
+      node.applyConfChange(entry.change, entry.index);
+    }
     node.applied(6);
     assertEquals(node.conf.voters, [1, 2, 3]);
   });
