@@ -112,8 +112,8 @@ function runScenario(
   if (failure === undefined) {
     return "listed as a deviation: expected a difference, found none";
   }
-  // What is different on purpose is the trace, not the state.
-  return playScenario(scenario, suite, 1);
+  // What differs on purpose is the trace, not state or replication.
+  return playScenario(scenario, suite, 2);
 }
 
 /** A case that says something unknown is a fault of the kit. */
