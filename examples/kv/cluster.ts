@@ -148,6 +148,7 @@ function serveArguments(id: number, config: ClusterConfig): string[] {
     `${config.timeoutMs}ms`,
     "--deployment",
     config.deployment,
+    ...(config.leaseReads ? ["--lease-reads"] : []),
   ];
 }
 

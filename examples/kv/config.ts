@@ -33,6 +33,8 @@ export interface SharedConfig {
   /** How long a request waits for a leader and a quorum. */
   readonly timeoutMs: number;
   readonly deployment: string;
+  /** Whether the leader answers lease reads by itself. */
+  readonly leaseReads: boolean;
 }
 
 /** Settings of one member. */
@@ -212,6 +214,11 @@ function readShared(settings: Settings): SharedConfig {
       nameSchema,
       "wanted 1 to 200 visible ASCII characters",
     ) ?? "kv",
+    leaseReads: settings.read(
+      "lease-reads",
+      switchSchema,
+      "wanted true or false",
+    ) ?? false,
   };
 }
 

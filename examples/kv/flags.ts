@@ -43,6 +43,10 @@ const SHARED: readonly FlagSpec[] = [
     help: "keeps foreign clusters apart (kv)",
   },
   {
+    name: "lease-reads",
+    help: "answer lease reads without asking others; the same on all members",
+  },
+  {
     name: "config",
     value: "FILE",
     help: "a JSON file with any of these settings, named as the flags are",

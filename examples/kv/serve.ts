@@ -114,6 +114,7 @@ async function startMember(
       members: config.members,
       machine: new KvMachine(),
       timeoutMs: config.timeoutMs,
+      leaseReads: config.leaseReads,
     });
     return { group, failed: stopReason(group) };
   } catch (error) {

@@ -42,6 +42,7 @@ describe("readServeConfig()", () => {
       transport: "tcp",
       timeoutMs: 5_000,
       deployment: "kv",
+      leaseReads: false,
       exitWithStdin: false,
     });
   });
@@ -57,6 +58,7 @@ describe("readServeConfig()", () => {
       BALSA_TRANSPORT: "http",
       BALSA_TIMEOUT: "250ms",
       BALSA_DEPLOYMENT: "orders",
+      BALSA_LEASE_READS: "true",
       BALSA_EXIT_WITH_STDIN: "true",
     }));
     assertEquals(config, {
@@ -72,6 +74,7 @@ describe("readServeConfig()", () => {
       transport: "http",
       timeoutMs: 250,
       deployment: "orders",
+      leaseReads: true,
       exitWithStdin: true,
     });
   });
@@ -245,6 +248,7 @@ describe("readClusterConfig()", () => {
       transport: "tcp",
       timeoutMs: 5_000,
       deployment: "kv",
+      leaseReads: false,
     });
   });
 
