@@ -5,7 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path/posix";
-import { z } from "zod";
+import * as z from "zod";
 import { KitError } from "./kit_files.ts";
 import type { Suite } from "./kit_types.ts";
 
