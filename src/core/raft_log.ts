@@ -119,6 +119,7 @@ export class RaftLog {
         this.#confIndexes.push(entry.index);
       }
     }
+    this.lastConfIndex = this.#confIndexes.at(-1) ?? 0;
     this.check();
   }
 
@@ -329,6 +330,8 @@ export class RaftLog {
       }
     }
     this.#confIndexes.sort((a, b) => a - b);
+    const newest = this.#confIndexes.at(-1) ?? 0;
+    this.lastConfIndex = Math.max(this.lastConfIndex, newest);
     this.#loaded = entries;
   }
 

@@ -122,8 +122,14 @@ function serveWithClique(world: LivenessWorld, random: SimRandom): void {
     if (areQuorate(world, [...outside, host])) outside.push(host);
   }
   const isOutside = (id: NodeId) => outside.some((host) => host.id === id);
+  // What a leader outside sends to a witness inside nobody inside has, and
+  // the witness then elects none of them: no link may lead to one.
+  const hasWitnesses = world.groups.some(({ oracle }) =>
+    oracle.committed.lastConf.conf.witnesses.length > 0
+  );
+  const permille = hasWitnesses ? 1_000 : 500;
   const cut = allLinks(world.hosts.map(({ id }) => id)).filter(({ from, to }) =>
-    (isOutside(from) || isOutside(to)) && random.chance(500)
+    (isOutside(from) || isOutside(to)) && random.chance(permille)
   );
   world.network.cut(cut);
   // The leader need not be in the clique, if it reaches a quorum itself.

@@ -380,7 +380,10 @@ export class SimMember implements MemberView {
         this.#send(core, message);
       }
       if (!this.#world.options.host.asyncWrites) {
-        this.#applier.applyAll(core, ready.committedEntries);
+        // A snapshot that came meanwhile holds them already.
+        if (!this.#applier.isOvertaken(core)) {
+          this.#applier.applyAll(core, ready.committedEntries);
+        }
         this.#snapshots.mayTake(core);
       }
     }

@@ -47,7 +47,6 @@ function remaining(): RawNode {
     sentAt: 0,
   });
   const ready = node.ready();
-  assertEquals(ready.mustSync, false);
   assertEquals(ready.hardState?.commit, 1);
   node.persisted(ready.number);
   node.applyConfChange(CHANGE, 1);
