@@ -18,6 +18,11 @@ export interface ChaosOptions {
   readonly leaderKills: number;
   readonly followerKills: number;
   readonly fullKills: number;
+  /**
+   * How often nothing is done to the loaded cluster for a while: then nobody
+   * may stand for election.
+   */
+  readonly calms: number;
   /** More flags for the members. */
   readonly flags?: readonly string[] | undefined;
   /** Hears of each step. */
@@ -42,6 +47,12 @@ export interface ChaosReport {
 
 /** A victim. */
 type Kill = "leader" | "follower" | "full";
+
+/** What happens next; `calm` is nothing. */
+type Step = Kill | "calm";
+
+/** How long a calm lasts: many election timeouts. */
+const CALM_MS = 5_000;
 
 /** Longest wait for writes after a kill, before the run is given up. */
 const SERVED_MS = 15_000;
@@ -150,13 +161,18 @@ export function describeReport(report: ChaosReport): string {
 }
 
 async function inflict(
-  schedule: readonly Kill[],
+  schedule: readonly Step[],
   scene: Scene,
 ): Promise<Record<Kill, number[]>> {
   const { cluster, random, options } = scene;
   const served: Record<Kill, number[]> = { leader: [], follower: [], full: [] };
   for (const [step, kill] of schedule.entries()) {
     await sleep(100 + 300 * random());
+    if (kill === "calm") {
+      await staysCalm(scene);
+      options.report(`${step + 1}/${schedule.length} calm`);
+      continue;
+    }
     const victims = await chooseVictims(kill, cluster, random);
     const ms = await strike(kill, victims, scene);
     served[kill].push(ms);
@@ -167,6 +183,24 @@ async function inflict(
     );
   }
   return served;
+}
+
+/** Load is no reason to suspect anybody: the term stays (C25). */
+async function staysCalm({ cluster, history }: Scene): Promise<void> {
+  await cluster.leader();
+  const before = await termOf(cluster);
+  await sleep(CALM_MS);
+  const after = await termOf(cluster);
+  if (before === after) return;
+  history.violation(
+    `the term went from ${before} to ${after} though nobody was killed`,
+  );
+}
+
+/** The highest term that anybody has seen. */
+async function termOf(cluster: ProcessCluster): Promise<number> {
+  const views = await Promise.all(cluster.ids.map((id) => cluster.view(id)));
+  return Math.max(...views.map((view) => view?.term ?? 0));
 }
 
 /** Kills, measures, and brings the victims back. */
@@ -225,11 +259,12 @@ async function verify(
   return reads;
 }
 
-function drawSchedule(options: ChaosOptions, random: () => number): Kill[] {
-  const schedule: Kill[] = [
-    ...new Array<Kill>(options.leaderKills).fill("leader"),
-    ...new Array<Kill>(options.followerKills).fill("follower"),
-    ...new Array<Kill>(options.fullKills).fill("full"),
+function drawSchedule(options: ChaosOptions, random: () => number): Step[] {
+  const schedule: Step[] = [
+    ...new Array<Step>(options.leaderKills).fill("leader"),
+    ...new Array<Step>(options.followerKills).fill("follower"),
+    ...new Array<Step>(options.fullKills).fill("full"),
+    ...new Array<Step>(options.calms).fill("calm"),
   ];
   for (let i = schedule.length - 1; i > 0; i -= 1) {
     const j = Math.floor(random() * (i + 1));

@@ -17,6 +17,7 @@ describe("a cluster of processes, killed under load", () => {
         leaderKills: 2,
         followerKills: 1,
         fullKills: 1,
+        calms: 0,
         report: (line) => lines.push(line),
       });
       const story = [...lines, describeReport(report)].join("\n");

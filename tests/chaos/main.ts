@@ -11,7 +11,7 @@ import { buildProgram, isForm } from "./program.ts";
 
 const USAGE = `deno task chaos [--runtime deno|bun|node|exe]
   [--transport tcp|http] [--seconds N] [--seed N] [--clients N]
-  [--leader-kills N] [--follower-kills N] [--full-kills N]`;
+  [--leader-kills N] [--follower-kills N] [--full-kills N] [--calms N]`;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -24,6 +24,7 @@ async function main(): Promise<number> {
       "leader-kills": { type: "string", default: "10" },
       "follower-kills": { type: "string", default: "10" },
       "full-kills": { type: "string", default: "3" },
+      calms: { type: "string", default: "2" },
       help: { type: "boolean", default: false },
     },
   });
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
     leaderKills: count(values["leader-kills"], "leader-kills"),
     followerKills: count(values["follower-kills"], "follower-kills"),
     fullKills: count(values["full-kills"], "full-kills"),
+    calms: count(values.calms, "calms"),
     report: (line) => console.log(line),
     signal: ended.signal,
   });
