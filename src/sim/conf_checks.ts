@@ -51,6 +51,8 @@ export class ConfChecks {
   /** A member has started, applied something, or changed its configuration. */
   settled(member: MemberView, core: RawNode): void {
     const { appliedIndex, conf } = core;
+    // Who joins knows nothing until a leader writes to it.
+    if (appliedIndex === 0 && conf.voters.length === 0) return;
     const expected = this.#committed.confAt(appliedIndex);
     if (rolesKey(conf) !== rolesKey(expected.conf)) {
       fail(

@@ -201,7 +201,8 @@ export class SimDevice {
   }
 }
 
-function isEmpty({ hardState, snapshot, entries }: DiskWrite): boolean {
-  return hardState === undefined && snapshot === undefined &&
-    entries.length === 0;
+function isEmpty(write: DiskWrite): boolean {
+  const { hardState, founding, snapshot, entries } = write;
+  return hardState === undefined && founding === undefined &&
+    snapshot === undefined && entries.length === 0;
 }

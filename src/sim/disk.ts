@@ -29,6 +29,8 @@ export interface DiskWrite {
   /** The Ready's number. */
   readonly number: number;
   readonly hardState: HardState | undefined;
+  /** What the group began with, if the member has just learned it. */
+  readonly founding: ConfState | undefined;
   /** Replaces the log up to its index. */
   readonly snapshot: StoredSnapshot | undefined;
   readonly entries: readonly Entry[];
@@ -50,6 +52,8 @@ export class SimDisk {
   /** Writes that are not yet done. */
   pendingCount = 0;
   #hardState: HardState = INITIAL_HARD_STATE;
+  /** What the group began with; `undefined` if nobody told this member. */
+  #founding: ConfState | undefined;
   /** A write that a crash left half done; recognised when the disk is read. */
   #torn: DiskWrite | undefined;
   /** Indexes of entries whose bits have rotted (H62). */
@@ -107,7 +111,7 @@ export class SimDisk {
 
   /** Takes a Ready's write. */
   write(ready: Ready): DiskWrite {
-    const { number, hardState, entries, mustSync } = ready;
+    const { number, hardState, founding, entries, mustSync } = ready;
     const [first] = entries;
     for (const index of this.#rotten) {
       if (first !== undefined && index >= first.index) {
@@ -120,12 +124,21 @@ export class SimDisk {
       this.written.resetTo(this.#committed, snapshot.meta.index);
     }
     const digests = this.written.append(entries);
-    return { number, hardState, snapshot, entries, digests, mustSync };
+    return {
+      number,
+      hardState,
+      founding,
+      snapshot,
+      entries,
+      digests,
+      mustSync,
+    };
   }
 
   /** From now on a crash cannot take this write. */
-  sync({ hardState, snapshot, entries, digests }: DiskWrite): void {
+  sync({ hardState, founding, snapshot, entries, digests }: DiskWrite): void {
     if (hardState !== undefined) this.#hardState = hardState;
+    this.#founding = founding ?? this.#founding;
     if (snapshot !== undefined) {
       this.#snapshot = snapshot;
       this.#isSnapshotRotten = false;
@@ -230,7 +243,8 @@ export class SimDisk {
   ): RestoredState {
     return {
       hardState: this.#hardState,
-      snapshot: this.#snapshot?.meta ?? { index: 0, term: 0, conf: bootstrap },
+      snapshot: this.#snapshot?.meta ??
+        { index: 0, term: 0, conf: this.#founding ?? bootstrap },
       conf,
       firstIndex: this.durable.firstIndex,
       lastIndex: this.durable.lastIndex,
