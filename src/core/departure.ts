@@ -174,6 +174,7 @@ export function tickDeparture(raft: Raft): void {
   departure.ticks = 0;
   const { index, term } = raft.log.lastId;
   for (const to of tracker.conf.voters) {
+    if (to === raft.id) continue;
     raft.send({
       type: "requestPreVote",
       from: raft.id,
