@@ -90,6 +90,11 @@ export class CommittedLog {
     return this.#confs.some(({ conf }) => conf.witnesses.includes(id));
   }
 
+  /** The one in force at `index`, and those made behind it, ascending. */
+  confsFrom(index: LogIndex): readonly ConfAt[] {
+    return [this.confAt(index), ...this.confsAfter(index)];
+  }
+
   /** The configurations that entries behind `index` made, ascending. */
   confsAfter(index: LogIndex): readonly ConfAt[] {
     let count = 0;

@@ -17,6 +17,7 @@ import {
 } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
+import { LeaseChecks } from "./lease_checks.ts";
 import { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import { SimMember } from "./member.ts";
@@ -70,6 +71,7 @@ export class SimGroup implements World {
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
   readonly bounds: BoundChecks;
+  readonly leases: LeaseChecks;
   readonly clients: SimClients;
   readonly packetMarks: PacketMarks;
   /** In the order in which they came. */
@@ -109,6 +111,7 @@ export class SimGroup implements World {
     );
     this.packetMarks = new PacketMarks(this.marks);
     this.bounds = new BoundChecks(this.options);
+    this.leases = new LeaseChecks(this.members, this.oracle);
     for (const id of this.conf.voters) this.addMember(id);
     this.clients = new SimClients(this, this.members, random.fork("clients"));
     this.nemesis = new ProtocolNemesis(this, random.fork("protocol"));
@@ -200,6 +203,20 @@ export class SimGroup implements World {
       has(id) && (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
     return confs.every(({ witnesses }) => witnesses.length === 0) &&
       this.hasQuorum(isFilled);
+  }
+
+  /**
+   * Whether members may go on disturbing those for whom `has` holds: a data
+   * voter among them could give a witness what those who may lead lack.
+   */
+  mayStandApart(has: (id: NodeId) => boolean): boolean {
+    return confsInPlay(this.oracle.committed, this.members)
+      .every(({ voters, votersOutgoing, witnesses }) =>
+        witnesses.length === 0 ||
+        [...voters, ...votersOutgoing].every((id) =>
+          has(id) || witnesses.includes(id)
+        )
+      );
   }
 
   /** Does what is left to do for the membership, without anything new. */

@@ -88,6 +88,11 @@ export class SimHost {
     return this.#frozen !== undefined;
   }
 
+  /** Whether the whole machine sleeps. */
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
   /** Whether the process is there and works. */
   get isRunning(): boolean {
     return this.#isUp && this.#frozen === undefined;

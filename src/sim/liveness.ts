@@ -6,6 +6,7 @@
  */
 import type { NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
+import { votesIn } from "./conf_model.ts";
 import type { SimGroup } from "./group.ts";
 import type { SimHost } from "./host.ts";
 import type { MarkCounter } from "./marks.ts";
@@ -119,7 +120,12 @@ function serveWithClique(world: LivenessWorld, random: SimRandom): void {
   world.marks.hit("tailWithPartialLinks");
   const outside: SimHost[] = [];
   for (const host of random.shuffle(world.hosts)) {
-    if (areQuorate(world, [...outside, host])) outside.push(host);
+    const isInside = (id: NodeId) =>
+      id !== host.id && !outside.some((other) => other.id === id);
+    if (
+      areQuorate(world, [...outside, host]) &&
+      world.groups.every((group) => group.mayStandApart(isInside))
+    ) outside.push(host);
   }
   const isOutside = (id: NodeId) => outside.some((host) => host.id === id);
   // What a leader outside sends to a witness inside nobody inside has, and
@@ -215,7 +221,7 @@ function hasConverged(group: SimGroup): boolean {
   const members = group.settledMembers();
   const first = members[0]?.core;
   return first !== undefined && first.leader !== null &&
-    !hasLearnersToPromote(group) &&
+    !hasLearnersToPromote(group) && !hasUntoldLeavers(group) &&
     members.every(({ core, disk }) =>
       core?.leader === first.leader && core.term === first.term &&
       core.lastIndex === first.lastIndex &&
@@ -228,6 +234,22 @@ function hasConverged(group: SimGroup): boolean {
 function hasLearnersToPromote(group: SimGroup): boolean {
   const { staging } = group.oracle.committed.lastConf.conf;
   return staging.some((id) => group.memberOf(id)?.host.isDoomed === false);
+}
+
+/**
+ * Who was removed and believes to have a vote, or knows better, learns it from
+ * those whom it asks (thesis §4.2.3).
+ */
+function hasUntoldLeavers({ oracle, members }: SimGroup): boolean {
+  const present = oracle.committed.lastConf.conf;
+  return members.some(({ id, core, isRunning }) => {
+    if (core === undefined || !isRunning || core.quiesced) return false;
+    if (!present.removed.includes(id) || core.removal !== null) return false;
+    const { conf } = core;
+    const campaigns = votesIn(conf, id) && !conf.witnesses.includes(id);
+    return (campaigns || conf.removed.includes(id)) &&
+      conf.voters.some((voter) => present.voters.includes(voter));
+  });
 }
 
 /** All that was ever committed is on every disk, in the same place. */

@@ -10,6 +10,7 @@ import type { Load, Ready } from "../core/ready.ts";
 import type { CoreConfig } from "../core/config.ts";
 import type { GroupId, HardState, NodeId } from "../core/types.ts";
 import { Applier } from "./applier.ts";
+import { checkPromotion } from "./change_checks.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { CrashLoss, SimDevice } from "./device.ts";
 import { type DiskWrite, SimDisk } from "./disk.ts";
@@ -20,6 +21,7 @@ import type { MemberView } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import { Requests } from "./requests.ts";
 import { Snapshots } from "./snapshots.ts";
+import { checkHeard } from "./transfer_checks.ts";
 import { fail } from "./violation.ts";
 import type { World } from "./world.ts";
 
@@ -140,16 +142,26 @@ export class SimMember implements MemberView {
       this.#world.marks.hit("tickWhileAsleep");
       if (!this.#world.options.host.ticksSleepers) return;
     }
+    const { lastIndex } = core;
     core.tick(mono);
+    checkPromotion(core, lastIndex);
     this.#afterStep(core);
     this.#world.bounds.check(this, core);
     this.#world.oracle.ticked(this, core);
+    this.#world.leases.ticked(this);
     if (this.#ticks++ % WINDOW_SAMPLE_TICKS !== 0 || core.role !== "leader") {
       return;
     }
     if (core.status().progress.some(({ paused }) => paused)) {
       this.#world.marks.hit("appendWindowFull");
     }
+  }
+
+  /** Whether a read would be answered by lease now. */
+  holdsLease(): boolean {
+    const { core, host } = this;
+    return core !== undefined && !host.isSuspended &&
+      host.checkedMono() < core.leaseUntil;
   }
 
   /** A packet has arrived; a snapshot is stored first, then it counts. */
@@ -164,6 +176,7 @@ export class SimMember implements MemberView {
     if (core === undefined) return;
     const { commitIndex } = core;
     core.step(message);
+    checkHeard(core, message);
     if (message.type === "heartbeat" && core.commitIndex > commitIndex) {
       this.#world.marks.hit("commitByHeartbeat");
     }
@@ -338,6 +351,7 @@ export class SimMember implements MemberView {
 
   #afterStep(core: RawNode): void {
     this.#world.oracle.observe(this, core);
+    this.#world.leases.stepped();
     this.host.touch(this);
   }
 

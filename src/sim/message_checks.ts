@@ -17,6 +17,7 @@ import type {
 import { type Reign, reignTermAt } from "./committed_log.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
+import { TransferChecks } from "./transfer_checks.ts";
 import { fail } from "./violation.ts";
 
 /** What is checked of messages, and remembered. */
@@ -24,8 +25,7 @@ export class MessageChecks {
   readonly #oracle: Oracle;
   readonly #members: readonly MemberView[];
   readonly #marks: MarkCounter;
-  /** Who was told to campaign, and in which term. */
-  readonly #successors = new Set<string>();
+  readonly #transfers: TransferChecks;
 
   /** Watches the messages of `members`. */
   constructor(
@@ -36,6 +36,7 @@ export class MessageChecks {
     this.#oracle = oracle;
     this.#members = members;
     this.#marks = marks;
+    this.#transfers = new TransferChecks(oracle.committed);
   }
 
   /** Checks a message of `member`, as it leaves. */
@@ -61,7 +62,7 @@ export class MessageChecks {
       case "timeoutNow":
         this.#marks.hit("transferTriggered");
         this.#checkLeads(member, message, "tells others to campaign");
-        this.#successors.add(`${message.to} after ${message.term}`);
+        this.#transfers.named(message);
         return;
       case "removed":
         return this.#checkRemoved(member, message);
@@ -82,16 +83,7 @@ export class MessageChecks {
   #checkCandidate(member: MemberView, message: RequestVote): void {
     const { term, lastLogIndex, lastLogTerm } = message;
     const { hardState, durable } = member.disk;
-    // Nobody is deaf to a successor, so it must have been named (H115).
-    const isNamed = this.#successors.has(`${member.id} after ${term - 1}`);
-    if (message.transfer && !isNamed) {
-      fail(
-        "messageTruth",
-        `Member ${member.id} asks for votes in term ${term} as a successor; no leader of term ${
-          term - 1
-        } told it to`,
-      );
-    }
+    this.#transfers.asks(message);
     if (hardState.term > term) return;
     // Once another one leads the term, the log may rightly have changed.
     const isLogThere = this.#oracle.reigns.has(term) ||

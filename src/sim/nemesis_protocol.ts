@@ -256,6 +256,8 @@ export class ProtocolNemesis {
       const change = drawChange(kind, { ...inputs, conf });
       if (change === undefined || this.#costsQuorum(conf, change)) return;
       const guard = this.#drawGuard();
+      const holders = core.status().progress
+        .filter(({ matchIndex }) => matchIndex > 0).map((held) => held.id);
       const outcome = core.proposeConfChange(change, guard);
       if (outcome.type === "dropped") {
         const mark = REFUSAL_MARK[outcome.reason];
@@ -263,7 +265,7 @@ export class ProtocolNemesis {
         return;
       }
       if (outcome.type === "appended") {
-        checkTaken({ leader: id, conf, change, guard });
+        checkTaken({ leader: id, conf, change, guard, holders });
       }
       marks.hit(CHANGE_MARK[kind]);
       for (const step of change.steps) {

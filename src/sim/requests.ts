@@ -83,9 +83,19 @@ export class Requests {
         if (outcome.reason === "noLeader") marks.hit("writeDroppedNoLeader");
         if (outcome.reason === "uncommittedLimit") {
           marks.hit("proposalRefusedForSize");
+          this.#checkRefusal(core);
         }
         return this.refuse(operations);
     }
+  }
+
+  /** What is alone on its way is never too much, or it could never be. */
+  #checkRefusal(core: RawNode): void {
+    if (core.status().uncommittedBytes > 0) return;
+    fail(
+      "boundedQueues",
+      `Leader ${this.#node} refuses a proposal for its size with nothing under way`,
+    );
   }
 
   /** Takes the leader's answers to forwarded proposals. */
@@ -176,6 +186,12 @@ export class Requests {
       fail(
         "readIndex",
         `Member ${this.#node} got read index ${index}, ${read.leastIndex} was committed before it asked`,
+      );
+    }
+    if (core.conf.witnesses.includes(this.#node)) {
+      fail(
+        "readIndex",
+        `Witness ${this.#node} got read index ${index}, and has nothing to read`,
       );
     }
     this.#world.marks.hit(

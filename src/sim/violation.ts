@@ -31,6 +31,7 @@ export type CheckName =
   | "coreInvariant"
   | "confAgreement"
   | "changeRules"
+  | "leaseSafety"
   | "configurationSafety"
   | "electionQuorum"
   | "leaderEligible"

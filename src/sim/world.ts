@@ -11,6 +11,7 @@ import type { BoundChecks } from "./bound_checks.ts";
 import type { PendingOperation, Settlement } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
+import type { LeaseChecks } from "./lease_checks.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { SnapshotCargo } from "./network.ts";
@@ -51,6 +52,7 @@ export interface World {
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
   readonly bounds: BoundChecks;
+  readonly leases: LeaseChecks;
   readonly marks: MarkCounter;
   /** The configuration the group starts with. */
   readonly conf: ConfState;
