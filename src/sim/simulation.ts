@@ -67,7 +67,7 @@ const ROLE_CODE = {
 const MAX_STEPS_PER_TICK = 100;
 
 /** Ticks' worth of events that a run may be ahead of that. */
-const STEP_ALLOWANCE_TICKS = 2_000;
+const STEP_ALLOWANCE_TICKS = 500;
 
 /** Share of lost packets whose sender is told that its peer is away. */
 const UNREACHABLE_PERMILLE = 100;

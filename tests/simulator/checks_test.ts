@@ -6,14 +6,22 @@ import {
   type Message,
   type SimFailure,
   type SimHooks,
+  type SimOverrides,
   simulate,
 } from "../../src/sim/mod.ts";
+
+/** One group, whose members stay. */
+const SHORT: SimOverrides = {
+  ticks: 1_000,
+  groups: 1,
+  protocol: { kinds: [] },
+};
 
 /** Runs a few short seeds with something wrong between the parts. */
 function failures(hooks: SimHooks): SimFailure[] {
   const found: SimFailure[] = [];
   for (let seed = 1; seed <= 12; seed++) {
-    const { failure } = simulate({ seed, hooks, overrides: { ticks: 1_000 } });
+    const { failure } = simulate({ seed, hooks, overrides: SHORT });
     if (failure !== undefined) found.push(failure);
   }
   return found;
@@ -171,7 +179,7 @@ describe("every checker is able to fail", () => {
 
   it("messages that go round for ever use up their budget", () => {
     const hooks: SimHooks = { createCore: newEcho };
-    const overrides = { members: 3, ticks: 50 };
+    const overrides = { ...SHORT, members: 3, ticks: 50 };
     const { failure } = simulate({ seed: 1, hooks, overrides });
     assertEquals(failure?.check, "progress");
     assertStringIncludes(failure?.message ?? "", "go round for ever");
