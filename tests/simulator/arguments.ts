@@ -21,7 +21,7 @@ export const USAGE: string =
   --trace FILE   with --seed: write the run as lines of JSON
 
 Exit codes: 0 all checks hold, 1 safety, 2 liveness, 3 something threw,
-4 a campaign of 200 seeds or more never reached some mark, 5 a replay left
+4 a campaign of 2000 seeds or more never reached some mark, 5 a replay left
 its record, 64 wrong use.`;
 
 /** What the command line asks for. */

@@ -1,7 +1,6 @@
 import { describe, it } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Raft } from "../../src/core/raft.ts";
-import { RaftLog } from "../../src/core/raft_log.ts";
 import { RawNode, type RawNodeOptions } from "../../src/core/raw_node.ts";
 import { Tracker } from "../../src/core/tracker.ts";
 import type { ConfState, NodeId } from "../../src/core/types.ts";
@@ -13,7 +12,6 @@ import { SimDisk } from "../../src/sim/disk.ts";
 import { MarkCounter } from "../../src/sim/marks.ts";
 import {
   type CheckName,
-  type SimFailure,
   type SimHooks,
   simulate,
   type SimulateOptions,
