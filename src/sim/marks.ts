@@ -164,6 +164,7 @@ export const MARKS = [
   "leaseElsewhere",
   "leaseRanOut",
   "clockJumped",
+  "foundingLearned",
 ] as const;
 
 /** The name of something that a run may reach. */

@@ -8,7 +8,12 @@ import type { Message } from "../core/message.ts";
 import { RawNode, type RawNodeOptions } from "../core/raw_node.ts";
 import type { Load, Ready } from "../core/ready.ts";
 import type { CoreConfig } from "../core/config.ts";
-import type { GroupId, HardState, NodeId } from "../core/types.ts";
+import {
+  EMPTY_CONF,
+  type GroupId,
+  type HardState,
+  type NodeId,
+} from "../core/types.ts";
 import { Applier } from "./applier.ts";
 import { checkPromotion } from "./change_checks.ts";
 import type { PendingOperation } from "./clients.ts";
@@ -28,6 +33,9 @@ import type { World } from "./world.ts";
 /** More Readys in one turn than this mean that they never end. */
 const MAX_READYS_PER_TURN = 10_000;
 
+/** Share of the joining members that are told nothing of the group. */
+const NEWCOMER_PERMILLE = 700;
+
 /** Every so many ticks a leader's windows are looked at. */
 const WINDOW_SAMPLE_TICKS = 61;
 
@@ -45,6 +53,8 @@ export class SimMember implements MemberView {
   readonly #random: SimRandom;
   readonly #device: SimDevice;
   readonly #applier: Applier;
+  /** Whether it joins without being told what the group began with. */
+  readonly #knowsNothing: boolean;
   readonly #requests: Requests;
   readonly #snapshots: Snapshots;
   /** Readys whose writes are not durable, in order. */
@@ -62,6 +72,8 @@ export class SimMember implements MemberView {
     this.host = host;
     this.#world = world;
     this.#random = random;
+    this.#knowsNothing = !world.conf.voters.includes(host.id) &&
+      random.fork("joining").chance(NEWCOMER_PERMILLE);
     this.disk = new SimDisk(world.oracle);
     this.#device = host.deviceOf(world.group);
     this.#applier = new Applier(this, world);
@@ -311,7 +323,7 @@ export class SimMember implements MemberView {
     if (this.disk.repairTail()) marks.hit("tornTailCut");
     this.#applier.start(this.disk.snapshot);
     const stored = this.disk.restore(
-      conf,
+      this.#knowsNothing ? EMPTY_CONF : conf,
       this.#applier.appliedIndex,
       this.#applier.conf,
       options.host.restoreTailBytes,
@@ -363,6 +375,7 @@ export class SimMember implements MemberView {
   #carryOut(core: RawNode, ready: Ready): void {
     const { oracle, marks } = this.#world;
     oracle.readyTaken(this, core, ready);
+    if (ready.founding !== undefined) marks.hit("foundingLearned");
     if (this.#outstanding.length > 0) marks.hit("readysOverlapped");
     this.#device.add(this.disk, ready);
     oracle.entriesWritten(this, ready.entries);
