@@ -118,6 +118,7 @@ function checkLeader(raft: Raft): void {
     own === undefined || own.matchIndex <= log.stableIndex,
     `the leader counts ${own?.matchIndex}, durable is ${log.stableIndex}`,
   );
+  checkCommit(raft);
   let bytes = 0;
   const from = Math.max(log.commitIndex + 1, raft.uncommittedFrom);
   for (let i = from; i <= log.lastIndex; i++) {
@@ -126,5 +127,16 @@ function checkLeader(raft: Raft): void {
   assertInvariant(
     bytes === raft.uncommittedBytes,
     `uncommitted bytes counted ${raft.uncommittedBytes}, are ${bytes}`,
+  );
+}
+
+/** What a quorum is known to hold is committed at once (H40). */
+function checkCommit({ log, term, tracker }: Raft): void {
+  // Witnesses are waited for by ticks.
+  if (tracker.conf.witnesses.length > 0) return;
+  const index = tracker.quorumMatch();
+  assertInvariant(
+    index <= log.commitIndex || log.runs.termAt(index) !== term,
+    `a quorum holds ${index}, committed is ${log.commitIndex}`,
   );
 }
