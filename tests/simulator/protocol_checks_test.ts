@@ -19,7 +19,11 @@ import {
 } from "../../src/sim/mod.ts";
 import type { ProtocolFaultKind } from "../../src/sim/options_protocol.ts";
 import { type MemberView, Oracle } from "../../src/sim/oracle.ts";
-import { RegisterMachine } from "../../src/sim/register_machine.ts";
+import {
+  type RegisterList,
+  RegisterMachine,
+  type RegisterQuery,
+} from "../../src/sim/register_machine.ts";
 import { registerSubject } from "../../src/sim/register_subject.ts";
 import { startBug } from "./bugs.ts";
 
@@ -44,6 +48,15 @@ const BUSY = {
     },
   },
 } as const;
+
+const SUBJECT = registerSubject({
+  keyCount: 2,
+  readPermille: 200,
+  appendPermille: 200,
+  compareAndSetPermille: 0,
+  padBytes: 0,
+  deduplicate: false,
+});
 
 type Overrides = NonNullable<
   SimulateOptions<unknown, unknown, unknown, unknown>["overrides"]
@@ -167,17 +180,7 @@ describe("every checker of the protocol is able to fail", () => {
         super.install(before.length > 60 ? before : state);
       }
     }
-    const subject = {
-      ...registerSubject({
-        keyCount: 2,
-        readPermille: 200,
-        appendPermille: 200,
-        compareAndSetPermille: 0,
-        padBytes: 0,
-        deduplicate: false,
-      }),
-      create: () => new Merging(),
-    };
+    const subject = { ...SUBJECT, create: () => new Merging() };
     const checks: (string | null | undefined)[] = [];
     for (let seed = 1; seed <= SEEDS && checks.at(-1) == null; seed++) {
       const { failure } = simulate({
@@ -193,18 +196,29 @@ describe("every checker of the protocol is able to fail", () => {
     assert(checks.includes("stateMachineSafety"), checks.join());
   });
 
-  it("linearizability: a lease that never ends (H95)", () => {
+  it("leaseSafety: a lease that never ends (H95)", () => {
     const leaseUntil = function (this: RawNode): number {
       return this.role === "leader" ? Infinity : -Infinity;
     };
     withPatch(RawNode.prototype, "leaseUntil", { get: leaseUntil }, () => {
-      assertFinds("linearizability", {}, {
+      assertFinds("leaseSafety", {}, {
         ...BUSY,
         clients: { leaderPermille: 500, thinkMs: 200 },
         faults: { kinds: ["isolateLeader"], gapMs: 1_000, lastMs: 4_000 },
         protocol: { leasePermille: 900, kinds: [] },
       });
     });
+  });
+
+  it("linearizability: an answer that lacks the newest write", () => {
+    class Forgetful extends RegisterMachine {
+      override query(query: RegisterQuery): RegisterList {
+        return super.query(query).slice(0, -1);
+      }
+    }
+    const subject = { ...SUBJECT, create: () => new Forgetful() };
+    const { failure } = simulate({ seed: 1, subject, overrides: BUSY });
+    assertEquals(failure?.check, "linearizability");
   });
 
   it("figure 8 is found by what comes of it, its own check muted (H21)", () => {
