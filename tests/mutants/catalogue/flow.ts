@@ -37,15 +37,21 @@ export const FLOW: readonly Mutant[] = [
     }],
   },
   {
-    id: "window-bytes-unbounded",
+    id: "full-window-ignored",
     hazard: "H36",
-    what: "bytes in flight are not limited",
-    patches: [{
-      file: INFLIGHTS,
-      find:
-        `return this.#count === this.#maxCount || this.#bytes >= this.#maxBytes;`,
-      replace: `return this.#count === this.#maxCount;`,
-    }],
+    what: "appends go out though the window is full",
+    patches: [
+      {
+        file: PROGRESS,
+        find: `this.flowPaused = this.inflights.full;`,
+        replace: `this.flowPaused = false;`,
+      },
+      {
+        file: REPLICATION,
+        find: `progress.state === "replicate" && progress.inflights.full;`,
+        replace: `progress.nextIndex < 0;`,
+      },
+    ],
   },
   {
     id: "full-window-not-reopened",

@@ -7,9 +7,7 @@ import type { Mutant } from "../mutant.ts";
 
 const CONF_CHANGE = "src/core/conf_change.ts";
 const DEPARTURE = "src/core/departure.ts";
-const ELECTION = "src/core/election.ts";
 const MEMBERSHIP = "src/core/membership.ts";
-const PROGRESS = "src/core/progress.ts";
 const RAFT = "src/core/raft.ts";
 const READS = "src/core/reads.ts";
 const REPLICATION = "src/core/replication.ts";
@@ -309,36 +307,6 @@ const MEMBERS: readonly Mutant[] = [
       replace: `if (conf.staging.length >= 0) return;`,
     }],
   },
-  {
-    id: "lost-log-asked-for-ever",
-    hazard: "H80, H26",
-    what: "a member that denies what it acknowledged is asked over and over",
-    patches: [{
-      file: PROGRESS,
-      find: `if (!isDenial) return false;`,
-      replace: `if (!isDenial || rejected > 0) return false;`,
-    }],
-  },
-  {
-    id: "lost-log-counted",
-    hazard: "H80",
-    what: "a member that lost its log still counts for what it had",
-    patches: [{
-      file: PROGRESS,
-      find: `return this.denials > 0 ? 0 : this.matchIndex;`,
-      replace: `return this.matchIndex;`,
-    }],
-  },
-  {
-    id: "wiped-member-elects",
-    hazard: "H80",
-    what: "a founder whose log is gone helps a candidate without it",
-    patches: [{
-      file: ELECTION,
-      find: `!(raft.fresh && message.lastLogIndex > 0) &&`,
-      replace: ``,
-    }],
-  },
 ];
 
 /** Witnesses (thesis §11.7.2). */
@@ -390,16 +358,6 @@ const WITNESSES: readonly Mutant[] = [
         replace: ``,
       },
     ],
-  },
-  {
-    id: "witness-counts-before-data",
-    hazard: "H89",
-    what: "a witness commits what a data member in step does not have yet",
-    patches: [{
-      file: WITNESS,
-      find: `if (isWaitedFor) limit`,
-      replace: `if (isWaitedFor && id === 0) limit`,
-    }],
   },
   {
     id: "witness-reads",

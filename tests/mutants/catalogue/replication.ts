@@ -89,13 +89,12 @@ const COMMITS: readonly Mutant[] = [
   {
     id: "own-ack-before-durable",
     hazard: "H41",
-    what: "a new leader counts its whole log, flushed or not",
+    what: "a new leader counts itself for its first entry before its flush",
     patches: [{
       file: RAFT,
-      find: `this.log.stableIndex,
-      this.log.lastIndex + 1,`,
-      replace: `this.log.lastIndex,
-      this.log.lastIndex + 1,`,
+      find: `this.uncommittedFrom = index + 1;`,
+      replace: `this.uncommittedFrom = index + 1;
+    own?.maybeUpdate(index);`,
     }],
   },
   {

@@ -278,16 +278,6 @@ const TRANSFER_MUTANTS: readonly Mutant[] = [
       replace: `if (raft.term > 0) {`,
     }],
   },
-  {
-    id: "transfer-request-not-forwarded",
-    hazard: "H113",
-    what: "a follower that is asked for a transfer does not tell its leader",
-    patches: [{
-      file: STEP_FOLLOWER,
-      find: `raft.send({ ...message, to: raft.leader, term: raft.term });`,
-      replace: ``,
-    }],
-  },
 ];
 
 /** All of this file. */
