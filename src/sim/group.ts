@@ -42,6 +42,8 @@ export interface GroupWorld {
   newName(): number;
   newSerial(): number;
   hostFailed(host: SimHost): void;
+  /** All hosts that there ever were. */
+  readonly hosts: readonly SimHost[];
   /** The host with this id, made if it is new. */
   hostOf(id: NodeId): SimHost;
   /** Puts a message on the network. */
@@ -137,6 +139,13 @@ export class SimGroup implements World {
   join(id: NodeId): void {
     if (this.memberOf(id) !== undefined) return;
     this.addMember(id).host.start();
+  }
+
+  /** Whether the host of an id is there and of no more use. */
+  isLost(id: NodeId): boolean {
+    return this.#run.hosts.some((host) =>
+      host.id === id && (host.isDoomed || host.isRotten)
+    );
   }
 
   /** Kills the process of a member. */

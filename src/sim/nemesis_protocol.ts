@@ -43,6 +43,8 @@ export interface ProtocolWorld {
   restart(id: NodeId): void;
   /** Starts a member that was never there, with an empty disk. */
   join(id: NodeId): void;
+  /** Whether the host of an id is there and of no more use. */
+  isLost(id: NodeId): boolean;
   /** Who leads the newest term, if anybody who runs does. */
   leader(): SimMember | undefined;
   memberOf(id: NodeId): SimMember | undefined;
@@ -291,11 +293,9 @@ export class ProtocolNemesis {
     const after = rolesAfter(before, change);
     const isSound = (id: NodeId) => {
       const member = this.#world.memberOf(id);
-      if (member === undefined) return true;
-      const { host, disk } = member;
       const isFresh = id <= this.#world.options.members &&
-        disk.durable.lastIndex === 0;
-      return !(isFresh || host.isDoomed || host.isRotten);
+        member?.disk.durable.lastIndex === 0;
+      return !isFresh && !this.#world.isLost(id);
     };
     const isDamaged = after.witnesses.length > 0 &&
       this.#world.members.some(({ id }) => !isSound(id));
