@@ -65,6 +65,8 @@ export interface CoreStatus {
   readonly appliedIndex: LogIndex;
   /** Payload bytes this leader appended that are not committed. */
   readonly uncommittedBytes: number;
+  /** Reads that wait for this leader's confirmation. */
+  readonly pendingReads: number;
   /**
    * Until when this leader may answer reads by itself, in milliseconds of the
    * clock given to `tick`; `-Infinity` without a lease.
@@ -97,6 +99,7 @@ export function statusOf(raft: Raft): CoreStatus {
     commitIndex: log.commitIndex,
     appliedIndex: log.appliedIndex,
     uncommittedBytes: raft.uncommittedBytes,
+    pendingReads: raft.readOnly.count,
     leaseUntil: leaseUntil(raft),
     quiesced: raft.rest.isAsleep,
     stalled: isStalled(raft),

@@ -29,15 +29,17 @@ export class BoundChecks {
   /** A tick has passed at a member. */
   check(member: MemberView, core: RawNode): void {
     if (++this.#looks % SAMPLE_INTERVAL !== 0) return;
-    const { uncommittedBytes, progress } = core.status();
-    const { maxUncommittedBytes, maxInflightCount } = this.#limits;
+    const status = core.status();
+    const { maxUncommittedBytes, maxInflightCount, maxPendingReads } =
+      this.#limits;
     expectWithin(
       member,
       "uncommitted bytes",
-      uncommittedBytes,
+      status.uncommittedBytes,
       Math.max(maxUncommittedBytes, this.#maxProposalBytes),
     );
-    for (const { id, inflightCount } of progress) {
+    expectWithin(member, "reads", status.pendingReads, maxPendingReads);
+    for (const { id, inflightCount } of status.progress) {
       expectWithin(
         member,
         `appends in flight to ${id}`,

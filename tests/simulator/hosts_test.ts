@@ -169,22 +169,29 @@ describe("the liveness phase", () => {
   });
 
   it("queues beyond the members' limits are a failure of their own (H36)", () => {
-    const createCore = (options: RawNodeOptions) =>
-      new RawNode({
-        ...options,
-        config: { ...options.config, maxInflightCount: 256 },
-      });
-    const { failure } = run(
-      2,
-      {
-        ...only("clog"),
-        core: { maxInflightCount: 1, maxInflightBytes: 1 << 20 },
-        network: { minDelayMs: 200 },
-        clients: { count: 8, thinkMs: 50, leaderPermille: 1_000 },
-      },
-      undefined,
-      { createCore },
-    );
-    assertEquals(failure?.check, "boundedQueues");
+    for (
+      const [name, most] of [
+        ["maxInflightCount", 256],
+        ["maxPendingReads", 1_000],
+      ] as const
+    ) {
+      const createCore = (options: RawNodeOptions) =>
+        new RawNode({
+          ...options,
+          config: { ...options.config, [name]: most },
+        });
+      const { failure } = run(
+        2,
+        {
+          ...only("clog"),
+          core: { maxInflightBytes: 1 << 20, [name]: 1 },
+          network: { minDelayMs: 200 },
+          clients: { count: 8, thinkMs: 50, leaderPermille: 1_000 },
+        },
+        undefined,
+        { createCore },
+      );
+      assertEquals(failure?.check, "boundedQueues", name);
+    }
   });
 });
