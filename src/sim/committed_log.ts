@@ -29,12 +29,15 @@ export class CommittedLog {
   readonly #commands: number[] = [];
   /** In which leader's term each stretch was committed, ascending. */
   readonly #stretches: { term: Term; through: LogIndex }[] = [];
+  /** Everybody who ever was a witness. */
+  readonly #witnesses: Set<NodeId>;
   /** Every configuration there was, ascending in index. */
   readonly #confs: [ConfAt, ...ConfAt[]];
 
   /** Makes an empty log of a group that begins with `bootstrap`. */
   constructor(bootstrap: ConfRoles) {
     this.#confs = [{ index: 0, conf: bootstrap }];
+    this.#witnesses = new Set(bootstrap.witnesses);
   }
 
   /** Terms and digests of all of it; grows with it. */
@@ -87,7 +90,7 @@ export class CommittedLog {
 
   /** Whether a member ever was a witness; then it was nothing else. */
   isWitness(id: NodeId): boolean {
-    return this.#confs.some(({ conf }) => conf.witnesses.includes(id));
+    return this.#witnesses.has(id);
   }
 
   /** The one in force at `index`, and those made behind it, ascending. */
@@ -115,6 +118,7 @@ export class CommittedLog {
       if (entry?.type === "confChange") {
         const conf = rolesAfter(this.lastConf.conf, entry.change);
         this.#confs.push({ index: i, conf });
+        for (const id of conf.witnesses) this.#witnesses.add(id);
       }
     }
     const last = this.#stretches[this.#stretches.length - 1];

@@ -198,7 +198,14 @@ export class Oracle {
   /** A Ready's entries are in the member's log. */
   entriesWritten(member: MemberView, entries: readonly Entry[]): void {
     const { written } = member.disk;
-    for (const { index, term } of entries) {
+    const isWitness = this.committed.isWitness(member.id);
+    for (const { index, term, type } of entries) {
+      if (isWitness && type === "command") {
+        fail(
+          "witnessPayload",
+          `Witness ${member.id} stores the payload of entry ${index}`,
+        );
+      }
       const digest = written.digestAt(index);
       const previous = written.digestAt(index - 1);
       if (this.#entries.note({ index, term }, digest, previous)) continue;

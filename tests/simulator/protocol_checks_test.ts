@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Raft } from "../../src/core/raft.ts";
 import { RawNode, type RawNodeOptions } from "../../src/core/raw_node.ts";
 import { Tracker } from "../../src/core/tracker.ts";
-import type { ConfState, NodeId } from "../../src/core/types.ts";
+import type { ConfState, Entry, NodeId } from "../../src/core/types.ts";
 import { EMPTY_CONF, INITIAL_HARD_STATE } from "../../src/core/types.ts";
 import { Omission } from "../../src/core/witness.ts";
 import { CommittedLog } from "../../src/sim/committed_log.ts";
@@ -155,6 +155,22 @@ describe("every checker of the protocol is able to fail", () => {
     withPatch(Omission.prototype, "of", { value: of }, () => {
       assertFinds("witnessPayload", {}, busyWith("addWitness"));
     });
+  });
+
+  it("witnessPayload: a witness stores what it was not sent (H89)", () => {
+    const filled = (entry: Entry): Entry => {
+      const { type, term, index } = entry;
+      const data = new Uint8Array(1);
+      return type === "omitted"
+        ? { type: "command", term, index, data }
+        : entry;
+    };
+    assertFinds("witnessPayload", {
+      onReady: (_, ready) => ({
+        ...ready,
+        entries: ready.entries.map(filled),
+      }),
+    }, busyWith("addWitness"));
   });
 
   it("messageTruth: a member is told to go that was not removed (H80)", () => {
