@@ -88,7 +88,8 @@ export class ConfChecks {
       );
     }
     const newest = this.#committed.lastConf.conf.version;
-    if (conf.version < newest - 1) {
+    // Who slept as a candidate may win late, and lead nobody any more.
+    if (conf.version < newest - 1 && this.#mayAct(member)) {
       fail(
         "configurationSafety",
         `Member ${member.id} leads term ${term} by configuration ${conf.version}, ${newest} is committed`,
