@@ -25,6 +25,7 @@ export {
 } from "./marks.ts";
 export { drawOptions } from "./draw_options.ts";
 export type * from "./options.ts";
+export type * from "./options_protocol.ts";
 export { overridden, type SimOverrides } from "./overrides.ts";
 export { SimRandom } from "./prng.ts";
 export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
@@ -43,6 +44,7 @@ export type {
   Subject,
 } from "./subject.ts";
 export type { MemberState, TraceLine } from "./simulation.ts";
+export type { SnapshotOptions } from "./snapshots.ts";
 export {
   recordTrace,
   type Replay,
