@@ -138,9 +138,9 @@ type Head<Tag extends number> = readonly [Tag, number, number, number, number];
 /** A checked message in its array form; fields as in `core/message.ts`. */
 export type WireMessage =
   | readonly [...Head<1>, number, number, boolean]
-  | readonly [...Head<2>, boolean]
+  | readonly [...Head<2>, boolean, number, number]
   | readonly [...Head<3>, number, number]
-  | readonly [...Head<4>, boolean]
+  | readonly [...Head<4>, boolean, number, number]
   | readonly [
     ...Head<5>,
     number,
@@ -179,9 +179,9 @@ const entries = z.custom<WireEntries>(isEntryList, "not a list of entries");
 const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   undefined,
   z.tuple([z.literal(1), id, id, id, natural, natural, natural, z.boolean()]),
-  z.tuple([z.literal(2), id, id, id, natural, z.boolean()]),
+  z.tuple([z.literal(2), id, id, id, natural, z.boolean(), natural, natural]),
   z.tuple([z.literal(3), id, id, id, natural, natural, natural]),
-  z.tuple([z.literal(4), id, id, id, natural, z.boolean()]),
+  z.tuple([z.literal(4), id, id, id, natural, z.boolean(), natural, natural]),
   z.tuple([
     z.literal(5),
     id,

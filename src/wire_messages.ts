@@ -87,9 +87,9 @@ export function writeMessage(
 /** Items after tag, group, from, to and term. */
 const FIELD_COUNT: Readonly<Record<Message["type"], number>> = {
   requestVote: 3,
-  requestVoteResponse: 1,
+  requestVoteResponse: 3,
   requestPreVote: 2,
-  requestPreVoteResponse: 1,
+  requestPreVoteResponse: 3,
   appendEntries: 5,
   appendEntriesResponse: 4,
   heartbeat: 3,
@@ -116,7 +116,9 @@ function writeFields(writer: CborWriter, message: Message): void {
       return writer.uint(message.lastLogTerm);
     case "requestVoteResponse":
     case "requestPreVoteResponse":
-      return writer.bool(message.reject);
+      writer.bool(message.reject);
+      writer.uint(message.committed?.index ?? 0);
+      return writer.uint(message.committed?.term ?? 0);
     case "appendEntries":
       writer.uint(message.prevLogIndex);
       writer.uint(message.prevLogTerm);
@@ -227,15 +229,17 @@ function toMessage(
       return { type, from, to, term, lastLogIndex, lastLogTerm, transfer };
     }
     case 2:
-      return { type: "requestVoteResponse", from, to, term, reject: wire[5] };
+    case 4: {
+      const [tag, , , , , reject, index, commitTerm] = wire;
+      const type = tag === 2 ? "requestVoteResponse" : "requestPreVoteResponse";
+      if (index === 0) return { type, from, to, term, reject };
+      const committed = { index, term: commitTerm };
+      return { type, from, to, term, reject, committed };
+    }
     case 3: {
       const [, , , , , lastLogIndex, lastLogTerm] = wire;
       const type = "requestPreVote";
       return { type, from, to, term, lastLogIndex, lastLogTerm };
-    }
-    case 4: {
-      const reject = wire[5];
-      return { type: "requestPreVoteResponse", from, to, term, reject };
     }
     case 5: {
       const [, , , , , prevLogIndex, prevLogTerm, commitIndex, list, conf] =

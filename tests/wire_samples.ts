@@ -62,6 +62,7 @@ export const SAMPLES: {
     type: "requestPreVoteResponse",
     ...HEAD,
     reject: true,
+    committed: { term: 2, index: 298 },
   },
   appendEntries: {
     type: "appendEntries",

@@ -92,6 +92,11 @@ export interface CoreConfig {
    */
   readonly mixedSettings: boolean;
   /**
+   * Whether candidates are told what is committed: one that has not heard of
+   * a change of the voters waits for votes that no longer count (H77).
+   */
+  readonly tellCommit: boolean;
+  /**
    * Ticks of idleness after which a leader puts its group to sleep, at least
    * `electionTicks`, so that a quorum was heard of in between; 0: never. Needs
    * `checkQuorum`.
@@ -126,6 +131,7 @@ export const DEFAULT_CONFIG: CoreConfig = {
   adaptiveFlow: true,
   fastFailover: true,
   mixedSettings: true,
+  tellCommit: true,
   quiesceTicks: 0,
   stallTicks: 20,
 };

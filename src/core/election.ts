@@ -117,7 +117,24 @@ export function handleVoteRequest(
     // A refusal tells our own term, from which the asker may learn (H04).
     term: grant ? message.term : raft.term,
     reject: !grant,
+    ...commitNews(raft),
   });
+}
+
+function commitNews({ config, log }: Raft): { committed?: EntryId } {
+  const term = log.runs.termAt(log.commitIndex) ?? 0;
+  if (!config.tellCommit || term === 0) return {};
+  return { committed: { term, index: log.commitIndex } };
+}
+
+/** What is committed stays so, whoever says it and in whatever term. */
+export function learnCommit(
+  raft: Raft,
+  { committed }: RequestVoteResponse | RequestPreVoteResponse,
+): void {
+  if (committed === undefined || !raft.config.tellCommit) return;
+  if (raft.role === "leader" || !raft.log.matches(committed)) return;
+  raft.log.commitTo(committed.index);
 }
 
 /** Counts an answer to the present campaign, and only to it (H03). */

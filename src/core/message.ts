@@ -8,6 +8,7 @@
 import type {
   ConfState,
   Entry,
+  EntryId,
   LogIndex,
   NodeId,
   ProposedChange,
@@ -49,6 +50,11 @@ export interface RequestVoteResponse extends MessageHeader {
   readonly type: "requestVoteResponse";
   /** Whether the vote is refused. */
   readonly reject: boolean;
+  /**
+   * The last entry the sender knows to be committed. Whoever has it may need
+   * other votes than it believes: it may complete a change of the voters.
+   */
+  readonly committed?: EntryId | undefined;
 }
 
 /** Asks whether a vote would be granted (thesis §9.6). Changes no term. */
@@ -67,6 +73,8 @@ export interface RequestPreVoteResponse extends MessageHeader {
   readonly type: "requestPreVoteResponse";
   /** Whether the vote would be refused. */
   readonly reject: boolean;
+  /** As in {@linkcode RequestVoteResponse}. */
+  readonly committed?: EntryId | undefined;
 }
 
 /** Replicates entries (thesis §3.5); without entries it probes or commits. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { handleRemoved, turnAway } from "./departure.ts";
-import { handleVoteRequest } from "./election.ts";
+import { handleVoteRequest, learnCommit } from "./election.ts";
 import { holdPreVote, maybeTakeTurn } from "./failover.ts";
 import { isPromised } from "./lease.ts";
 import type { Message, RequestPreVote, RequestVote } from "./message.ts";
@@ -61,6 +61,10 @@ function stepTerm(raft: Raft, message: TermMessage): StepResult {
   if (isAnswer(message) && !raft.tracker.progress.has(message.from)) {
     return "unknownPeer";
   }
+  if (
+    message.type === "requestVoteResponse" ||
+    message.type === "requestPreVoteResponse"
+  ) learnCommit(raft, message);
   if (message.term < raft.term) {
     answerOldTerm(raft, message);
     return "accepted";

@@ -39,8 +39,9 @@ export class Peers {
   /** Exactly the members that have an address in the configuration. */
   #peers = new Map<NodeId, Peer>();
   /**
-   * Where senders outside the configuration spoke from, the latest last: this
-   * member may be behind, and they members already (thesis §4.1).
+   * Where senders outside the configuration spoke from, and former members
+   * were, the latest last: this member may be behind, and they members already
+   * (thesis §4.1).
    */
   readonly #strangers = new Map<NodeId, string>();
 
@@ -65,6 +66,10 @@ export class Peers {
       }]),
     );
     for (const id of this.#peers.keys()) this.#strangers.delete(id);
+    // Who left is told so, and has to be reached for that (H79).
+    for (const [id, { address }] of before) {
+      if (!this.#peers.has(id)) this.#remember(id, address);
+    }
   }
 
   /** Where a member, or who claims to be one, is reached. */
@@ -125,15 +130,18 @@ export class Peers {
       // Whoever lives there is somebody else.
       if (peer.address === address) return "wrongAddress";
     }
-    this.#strangers.delete(from);
-    this.#strangers.set(from, address);
-    if (this.#strangers.size > MAX_STRANGERS) {
-      for (const oldest of this.#strangers.keys()) {
-        this.#strangers.delete(oldest);
-        break;
-      }
-    }
+    this.#remember(from, address);
     return null;
+  }
+
+  #remember(id: NodeId, address: string): void {
+    this.#strangers.delete(id);
+    this.#strangers.set(id, address);
+    if (this.#strangers.size <= MAX_STRANGERS) return;
+    for (const oldest of this.#strangers.keys()) {
+      this.#strangers.delete(oldest);
+      return;
+    }
   }
 }
 

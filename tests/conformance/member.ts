@@ -54,6 +54,7 @@ export function coreConfigOf(config: KitConfig): Partial<CoreConfig> {
     adaptiveFlow: false,
     fastFailover: false,
     mixedSettings: false,
+    tellCommit: false,
     quiesceTicks: 0,
     stallTicks: 0,
   };

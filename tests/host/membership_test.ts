@@ -188,6 +188,16 @@ describe("changeMembership()", () => {
       assertEquals(leader.status().conf.staging, []);
     }));
 
+  it("tells a removed member at once, before it asks (H79)", () =>
+    withMemoryWorld(3, async (world) => {
+      const { leader, members } = await founders(world, 3);
+      const gone = members.find((member) => member !== leader);
+      assert(gone !== undefined);
+      await world.value(leader.changeMembership({ remove: [gone.node] }));
+      await world.settle();
+      assertEquals(gone.status().stopped?.code, "removed");
+    }));
+
   it("hands over before a leader that removes itself goes (H78)", () =>
     withMemoryWorld(3, async (world) => {
       const { leader, members } = await founders(world, 3);
