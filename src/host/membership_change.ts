@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { tryChange } from "../core/conf_change.ts";
 import type { DropReason } from "../core/message.ts";
 import type {
   ConfChange,
@@ -157,8 +158,8 @@ export function learnersOf(change: MembershipChange): ConfChangeStep[] {
 }
 
 /**
- * The change that these steps make of `conf`: by a joint configuration if
- * more than one voter changes (thesis §4.3). Without steps it leaves one.
+ * The change that these steps make of `conf`: by a joint configuration if a
+ * simple change does not do (thesis §4.3). Without steps it leaves one.
  */
 export function changeOf(
   steps: readonly ConfChangeStep[],
@@ -167,18 +168,10 @@ export function changeOf(
 ): ConfChange {
   if (steps.length === 0) return { transition: "auto", steps };
   if (options.leave === "explicit") return { transition: "explicit", steps };
-  const voters = new Set(conf.voters);
-  for (const step of steps) {
-    if (step.type === "addVoter" || step.type === "addWitness") {
-      voters.add(step.node);
-    } else if (step.type === "remove" || step.type === "addLearner") {
-      voters.delete(step.node);
-    }
-  }
-  const left = conf.voters.filter((id) => !voters.has(id)).length;
-  const joined = voters.size - (conf.voters.length - left);
-  const transition = left + joined <= 1 ? "simple" : "implicit";
-  return { transition, steps };
+  const simple = { transition: "simple", steps } as const;
+  return typeof tryChange(conf, simple) === "string"
+    ? { transition: "implicit", steps }
+    : simple;
 }
 
 /** Why a change did not come about. */

@@ -147,6 +147,21 @@ describe("a witness (C15, thesis §11.7.2)", () => {
       assertEquals(witness.status().stopped !== null, true);
     }));
 
+  it("lets a data member go by a joint configuration only", () =>
+    withMemoryWorld(4, async (world) => {
+      const { leader } = await withWitness(world);
+      await world.member(4, new Journal(), { join: true, members: [] });
+      const [gone] = [1, 2].filter((id) => id !== leader.node);
+      await world.value(
+        leader.changeMembership({ add: [{ id: 4, address: addressOf(4) }] }),
+      );
+      const { conf } = await world.value(
+        leader.changeMembership({ remove: [gone ?? 0] }),
+      );
+      assertEquals(conf.voters, [leader.node, 3, 4].sort());
+      assertEquals(conf.votersOutgoing, []);
+    }));
+
   it("is no majority by itself: that is refused", () =>
     withMemoryWorld(4, async (world) => {
       const { leader } = await withWitness(world);
