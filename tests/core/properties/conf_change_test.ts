@@ -188,6 +188,9 @@ const anyChange: fc.Arbitrary<ConfChange> = fc.record({
   steps: fc.array(anyStep, { maxLength: 4 }),
 });
 
+const changeList = fc.array(anyChange, { maxLength: 10 });
+const voters = fc.constantFrom([1], [1, 2], [1, 2, 3]);
+
 function subsetsOverHalf(voters: readonly number[]): number[][] {
   const found: number[][] = [];
   for (let bits = 0; bits < 1 << voters.length; bits++) {
@@ -269,8 +272,8 @@ describe("configurations", () => {
 
   it("that follow each other have overlapping quorums, whatever is applied (§4.3)", () => {
     property(
-      fc.property(fc.array(anyChange, { maxLength: 10 }), (changes) => {
-        let conf: ConfState = { ...EMPTY_CONF, voters: [1, 2, 3] };
+      fc.property(voters, changeList, (voters, changes) => {
+        let conf: ConfState = { ...EMPTY_CONF, voters };
         for (const change of changes) {
           const next = applyChange(conf, change);
           assertEquals(next.version, conf.version + 1);
@@ -285,8 +288,8 @@ describe("configurations", () => {
 
   it("stay as they are when a change does not fit (H84)", () => {
     property(
-      fc.property(fc.array(anyChange, { maxLength: 10 }), (changes) => {
-        let conf: ConfState = { ...EMPTY_CONF, voters: [1, 2, 3] };
+      fc.property(voters, changeList, (voters, changes) => {
+        let conf: ConfState = { ...EMPTY_CONF, voters };
         for (const change of changes) {
           const copy = structuredClone(conf);
           const result = tryChange(conf, change);

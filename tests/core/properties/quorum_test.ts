@@ -60,9 +60,11 @@ function bruteVote(
 
 const ackedIndexes = fc.array(
   fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 6 })),
+  { maxLength: 12 },
 ).map((pairs) => new Map(pairs));
 const voteMap = fc.array(
   fc.tuple(fc.integer({ min: 1, max: 9 }), fc.boolean()),
+  { maxLength: 12 },
 ).map((pairs) => new Map(pairs));
 
 describe("quorums up to 7 + 7 voters are what looking at all subsets gives", () => {
