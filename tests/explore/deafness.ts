@@ -19,9 +19,8 @@ import type { Member } from "./member.ts";
 export interface Hearing {
   /** Names equal ones. */
   readonly id: number;
-  /** Not undone by a crash; nor are the next two. */
+  /** Not undone by a crash; nor is the next. */
   readonly durableTerm: Term;
-  readonly hasDurableVote: boolean;
   readonly durableCommit: LogIndex;
   /** The terms of the log on the disk, from index 1 on. */
   readonly durableTerms: readonly Term[];
@@ -45,7 +44,6 @@ export function hearingOf(
   const isLeader = role === "leader";
   return {
     durableTerm: hardState.term,
-    hasDurableVote: hardState.vote !== null,
     durableCommit: Math.min(hardState.commit, entries.length),
     durableTerms: entries.map((entry) => entry.term),
     role,
@@ -72,6 +70,8 @@ export function isDeafTo(hearing: Hearing, message: Message): boolean {
     case "requestVote":
       return isPast;
     case "requestVoteResponse":
+      // It may tell what is committed, in whatever term it comes.
+      if ((message.committed?.index ?? 0) > hearing.durableCommit) return false;
       return isPast || isOut || isPresent &&
           (role !== "candidate" || counted.includes(message.from));
     case "appendEntriesResponse":
@@ -157,12 +157,9 @@ function commitOnly(
  * what can come of it.
  */
 export function maySettle(hearing: Hearing, message: Message): boolean {
-  const { durableTerm, durableTerms, hasDurableVote, term } = hearing;
+  const { durableTerm, durableTerms, term } = hearing;
   const isPresent = message.term === durableTerm && term === durableTerm;
   switch (message.type) {
-    case "requestVote":
-      // The vote is given away, and will only be told again.
-      return isPresent && hasDurableVote;
     case "heartbeat":
       return message.term < durableTerm;
     case "appendEntries": {
@@ -192,13 +189,6 @@ export function settled(
   terms: Term,
 ): Message | undefined {
   const header = { from: message.to, to: message.from };
-  if (message.type === "requestVote") {
-    const { term } = message;
-    const type = "requestVoteResponse";
-    return isDeafTo(sender, { type, ...header, term, reject: true })
-      ? undefined
-      : message;
-  }
   const hears = (term: Term, index: LogIndex) =>
     !isDeafTo(sender, {
       type: "appendEntriesResponse",
