@@ -150,7 +150,7 @@ export type WireMessage =
     unknown,
   ]
   | readonly [...Head<6>, boolean, number, number, number]
-  | readonly [...Head<7>, number, number, number]
+  | readonly [...Head<7>, number, number, number, number]
   | readonly [...Head<8>, number, number, number, number]
   | readonly [...Head<9>, number, number, unknown]
   | readonly [...Head<10>]
@@ -205,7 +205,17 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
     natural,
     natural,
   ]),
-  z.tuple([z.literal(7), id, id, id, natural, natural, natural, natural]),
+  z.tuple([
+    z.literal(7),
+    id,
+    id,
+    id,
+    natural,
+    natural,
+    natural,
+    natural,
+    natural,
+  ]),
   z.tuple([
     z.literal(8),
     id,

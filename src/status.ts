@@ -72,8 +72,10 @@ export interface GroupStatus {
   /** All members of the configuration, ascending by id. */
   readonly members: readonly MemberStatus[];
   /**
-   * How old stale reads may be: milliseconds since this member last knew that
-   * it was up to date with a leader; 0 on a leader; `null` if never.
+   * How old stale reads may be: milliseconds since a message of a leader
+   * arrived after which this member had applied all that was committed when it
+   * was sent; how long it was on its way is not in it. 0 on a leader; `null`
+   * if never.
    */
   readonly staleMs: number | null;
   /**

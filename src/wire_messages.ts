@@ -92,7 +92,7 @@ const FIELD_COUNT: Readonly<Record<Message["type"], number>> = {
   requestPreVoteResponse: 3,
   appendEntries: 5,
   appendEntriesResponse: 4,
-  heartbeat: 3,
+  heartbeat: 4,
   heartbeatResponse: 4,
   installSnapshot: 3,
   timeoutNow: 0,
@@ -134,7 +134,8 @@ function writeFields(writer: CborWriter, message: Message): void {
     case "heartbeat":
       writer.uint(message.commitIndex);
       writer.uint(message.round);
-      return writer.uint(message.sentAt);
+      writer.uint(message.sentAt);
+      return writer.uint(message.leaderCommit ?? 0);
     case "heartbeatResponse":
       writer.uint(message.round);
       writer.uint(message.sentAt);
@@ -257,8 +258,11 @@ function toMessage(
       return { type, from, to, term, reject, index, hintIndex, hintTerm };
     }
     case 7: {
-      const [, , , , , commitIndex, round, sentAt] = wire;
-      return { type: "heartbeat", from, to, term, commitIndex, round, sentAt };
+      const [, , , , , commitIndex, round, sentAt, leaderCommit] = wire;
+      const head = { type: "heartbeat", from, to, term } as const;
+      const fields = { commitIndex, round, sentAt };
+      if (leaderCommit === 0) return { ...head, ...fields };
+      return { ...head, ...fields, leaderCommit };
     }
     case 8: {
       const [, , , , , round, sentAt, leaseMs, priority] = wire;

@@ -86,6 +86,7 @@ export const SAMPLES: {
     commitIndex: 2 ** 32,
     round: 9,
     sentAt: 1_000,
+    leaderCommit: 2 ** 32 + 1,
   },
   heartbeatResponse: {
     type: "heartbeatResponse",

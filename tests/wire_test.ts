@@ -94,21 +94,21 @@ describe("decodeFrame()", () => {
 
   it("refuses 0 as the id of a group or a member (H15)", () => {
     for (const at of [1, 2, 3]) {
-      const fields = [7, 1, 1, 2, 3, 0, 0, 0];
+      const fields = [7, 1, 1, 2, 3, 0, 0, 0, 0];
       fields[at] = 0;
       assertMalformed(framed([fields]));
     }
-    assertEquals(decodeFrame(framed([[7, 1, 1, 2, 3, 0, 0, 0]])).length, 1);
+    assertEquals(decodeFrame(framed([[7, 1, 1, 2, 3, 0, 0, 0, 0]])).length, 1);
   });
 
   it("refuses unknown tags, missing, extra and mistyped fields (H136)", () => {
-    const heartbeat = [7, 1, 1, 2, 3, 0, 0, 0];
+    const heartbeat = [7, 1, 1, 2, 3, 0, 0, 0, 0];
     assertMalformed(framed([[0, ...heartbeat.slice(1)]]));
     assertMalformed(framed([[99, ...heartbeat.slice(1)]]));
-    assertMalformed(framed([heartbeat.slice(0, 7)]));
+    assertMalformed(framed([heartbeat.slice(0, 8)]));
     assertMalformed(framed([[...heartbeat, 0]]));
-    assertMalformed(framed([[...heartbeat.slice(0, 7), true]]));
-    assertMalformed(framed([[...heartbeat.slice(0, 7), "0"]]));
+    assertMalformed(framed([[...heartbeat.slice(0, 8), true]]));
+    assertMalformed(framed([[...heartbeat.slice(0, 8), "0"]]));
     assertMalformed(framed([[13, 1, 1, 2, 0, 5, 99, 0, 0]]));
     assertMalformed(framed([[]]));
     assertMalformed(framed(7));

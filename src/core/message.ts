@@ -133,6 +133,11 @@ export interface Heartbeat extends MessageHeader {
    * monotonic clock; 0 if the leader has none. A lease counts from here (H95).
    */
   readonly sentAt: number;
+  /**
+   * What is committed on the leader, whether the follower has it or not: how
+   * fresh the follower is, never what it may commit.
+   */
+  readonly leaderCommit?: LogIndex | undefined;
 }
 
 /** Answers a {@linkcode Heartbeat}. */

@@ -220,6 +220,7 @@ export function broadcastHeartbeat(raft: Raft, round: number): void {
       commitIndex,
       round,
       sentAt: raft.now,
+      leaderCommit: raft.log.commitIndex,
     });
     progress.sentCommit = commitIndex;
   }

@@ -21,9 +21,11 @@ export class Freshness {
       return;
     }
     this.#leaderAt = now;
-    if (message.commitIndex > this.#leaderCommit) {
-      this.#leaderCommit = message.commitIndex;
-    }
+    // A heartbeat's own commit index is cut to what this member has.
+    const committed = message.type === "heartbeat"
+      ? message.leaderCommit ?? message.commitIndex
+      : message.commitIndex;
+    this.#leaderCommit = Math.max(this.#leaderCommit, committed);
     this.applied(appliedIndex);
   }
 

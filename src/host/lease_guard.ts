@@ -4,8 +4,13 @@
  * @module
  */
 
-/** Milliseconds by which two clocks may differ between two looks. */
-const MAX_JUMP_MS = 100;
+/**
+ * Milliseconds by which the clocks may part within a window. A lease of the
+ * defaults leaves 40 ms between what was promised and what is counted on.
+ */
+const MAX_PARTING_MS = 20;
+/** Longer than a lease lasts; slow corrections of a clock stay within it. */
+const WINDOW_MS = 1_000;
 
 /**
  * Compares the monotonic clock with the wall clock. The former stands still
@@ -14,19 +19,24 @@ const MAX_JUMP_MS = 100;
  * that nothing is known.
  */
 export class LeaseGuard {
-  #lastNow: number;
-  #lastWall: number;
+  /** When the window began, by the monotonic clock. */
+  #since: number;
+  /** How far the wall clock was ahead then. */
+  #offset: number;
 
   constructor(now: number, wall: number) {
-    this.#lastNow = now;
-    this.#lastWall = wall;
+    this.#since = now;
+    this.#offset = wall - now;
   }
 
-  /** Whether the clocks went on together since the last look. */
+  /** Whether the clocks have gone on together since the window began. */
   look(now: number, wall: number): boolean {
-    const drift = (wall - this.#lastWall) - (now - this.#lastNow);
-    this.#lastNow = now;
-    this.#lastWall = wall;
-    return Math.abs(drift) <= MAX_JUMP_MS;
+    const offset = wall - now;
+    const agree = Math.abs(offset - this.#offset) <= MAX_PARTING_MS;
+    if (!agree || now - this.#since >= WINDOW_MS) {
+      this.#since = now;
+      this.#offset = offset;
+    }
+    return agree;
   }
 }
