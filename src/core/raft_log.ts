@@ -120,6 +120,8 @@ export class RaftLog {
       }
     }
     this.lastConfIndex = this.#confIndexes.at(-1) ?? 0;
+    // Storage may hand out more than the limit.
+    this.#evict();
     this.check();
   }
 
