@@ -140,7 +140,7 @@ export class Calls<C, R, Q, A> {
     options: MembershipOptions,
   ): Promise<MembershipOutcome> {
     const { memberships, phase } = this.#options;
-    if (phase() !== "running") return this.#refuse();
+    if (phase() !== "running") return this.#refuseProposal();
     try {
       checkMembershipChange(change);
       return memberships.request(change, options, this.#deadline(options));
@@ -152,7 +152,7 @@ export class Calls<C, R, Q, A> {
   /** Leaves a joint configuration. */
   leaveJoint(options: WaitOptions): Promise<MembershipOutcome> {
     const { memberships, phase } = this.#options;
-    if (phase() !== "running") return this.#refuse();
+    if (phase() !== "running") return this.#refuseProposal();
     try {
       return memberships.leaveJoint(options, this.#deadline(options));
     } catch (error) {

@@ -82,7 +82,7 @@ export function checkMembershipChange(change: MembershipChange): void {
     }
   }
   for (const { id, role } of add) {
-    if (role === undefined || role in STEP_OF_ROLE) continue;
+    if (role === undefined || Object.hasOwn(STEP_OF_ROLE, role)) continue;
     throw new RangeError(
       `${what}: the role of member ${id} is ${
         JSON.stringify(role)

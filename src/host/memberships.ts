@@ -60,6 +60,8 @@ interface Running {
   readonly steps: readonly ConfChangeStep[];
   /** Members that have to exist already. */
   readonly named: readonly NodeId[];
+  /** Members that must not vote yet. */
+  readonly added: readonly NodeId[];
   readonly newVoters: readonly NodeId[];
   readonly options: MembershipOptions;
   readonly deadline: number;
@@ -106,6 +108,7 @@ export class Memberships {
     return this.#run({
       steps,
       named: namedBy(change),
+      added: (change.add ?? []).map(({ id }) => id),
       newVoters: forced ? [] : newVotersOf(change),
       learners: forced ? [] : learnersOf(change),
       options,
@@ -118,7 +121,8 @@ export class Memberships {
     options: WaitOptions,
     deadline: number,
   ): Promise<MembershipOutcome> {
-    const nothing = { steps: [], named: [], newVoters: [], learners: [] };
+    const [steps, named, added, newVoters, learners] = [[], [], [], [], []];
+    const nothing = { steps, named, added, newVoters, learners };
     return this.#run({ ...nothing, options, deadline });
   }
 
@@ -135,6 +139,8 @@ export class Memberships {
     if (running.stage === "learning") {
       running.stage = "catchingUp";
       running.entry = null;
+      // The leadership may have been lost before the entry was applied.
+      this.leaderChanged();
     } else if (
       conf.votersOutgoing.length > 0 && running.options.leave !== "explicit"
     ) running.stage = "leaving";
@@ -177,7 +183,7 @@ export class Memberships {
     { learners, ...parts }:
       & Pick<
         Running,
-        "steps" | "named" | "newVoters" | "options" | "deadline"
+        "steps" | "named" | "added" | "newVoters" | "options" | "deadline"
       >
       & { readonly learners: readonly ConfChangeStep[] },
   ): Promise<MembershipOutcome> {
@@ -212,17 +218,32 @@ export class Memberships {
 
   #begin(running: Running, learners: readonly ConfChangeStep[]): void {
     if (this.#running !== running) return;
-    const { conf, role } = this.#core;
-    const missing = running.named.filter((id) => !isMember(conf, id));
-    if (role === "leader" && missing.length > 0) {
-      const more = missing.join(", ");
-      return this.#fail("unknownMember", { outcome: "notAppended", more });
-    }
+    if (this.#refuses(running)) return;
+    const { conf } = this.#core;
     const steps = learners.filter(({ node }) => !conf.learners.includes(node));
     if (steps.length > 0) {
       this.#propose(running, { transition: "simple", steps });
     } else if (running.newVoters.length > 0) running.stage = "catchingUp";
     else this.#proposeFinal(running);
+  }
+
+  /** Refuses what must not even begin: new voters would wait in vain. */
+  #refuses({ named, added, options: { expect } }: Running): boolean {
+    const { conf, role } = this.#core;
+    const missing = named.filter((id) => !isMember(conf, id));
+    // To make a learner of one first would take its vote away.
+    const voting = added.filter((id) => conf.voters.includes(id));
+    const outcome = "notAppended";
+    if (role !== "leader") this.#fail("notLeader", { outcome });
+    else if (expect !== undefined && expect !== conf.version) {
+      this.#fail("conflict", { outcome });
+    } else if (missing.length > 0) {
+      this.#fail("unknownMember", { outcome, more: missing.join(", ") });
+    } else if (voting.length > 0) {
+      const more = `members ${voting.join(", ")} vote already`;
+      this.#fail("invalidChange", { outcome, more });
+    } else return false;
+    return true;
   }
 
   #proposeFinal(running: Running): void {

@@ -142,7 +142,8 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
    * @throws {RangeError | TypeError} If an id, address or role is malformed.
    * @throws {RaftError} `notLeader`, `changePending` while another change is
    * under way, `conflict` with `expect`, `invalidChange` (no voters left, as
-   * many witnesses as would make a quorum, a witness that is to keep data, …),
+   * many witnesses as would make a quorum, a witness that is to keep data, a
+   * voter that is to join again, …),
    * `unknownMember`, `removedMember`, `quorumAtRisk` if no quorum of the
    * result is known to live (see `force`), `transferring`, `leadershipLost`,
    * `timeout`. `outcome` tells whether it may still come into force.
