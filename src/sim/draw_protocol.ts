@@ -48,8 +48,9 @@ export function drawProtocol(
   const changes = random.chance(700);
   const membership = MEMBERSHIP_KINDS.filter(() => random.chance(600));
   const others = OTHER_KINDS.filter(() => random.chance(400));
+  const kinds = changes ? [...membership, ...others] : others;
   return {
-    kinds: changes ? [...membership, ...others] : others,
+    kinds: random.chance(500) ? [...kinds, "strandLeader"] : kinds,
     gapMs: random.pick([1, 3, 8, 20]) * electionMs,
     maxMembers: Math.max(members, random.pick([3, 5, MAX_MEMBERS])),
     maxIds: members + MAX_JOINERS,

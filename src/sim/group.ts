@@ -25,6 +25,7 @@ import { MessageChecks } from "./message_checks.ts";
 import { ProtocolNemesis } from "./nemesis_protocol.ts";
 import type { SimNetwork, SnapshotCargo } from "./network.ts";
 import type { SimOptions } from "./options.ts";
+import { OfficeChecks } from "./office_checks.ts";
 import { type MemberView, Oracle } from "./oracle.ts";
 import { PacketMarks } from "./packet_marks.ts";
 import type { SimRandom } from "./prng.ts";
@@ -74,6 +75,7 @@ export class SimGroup implements World {
   readonly machineChecks: MachineChecks;
   readonly bounds: BoundChecks;
   readonly leases: LeaseChecks;
+  readonly offices: OfficeChecks;
   readonly clients: SimClients;
   readonly packetMarks: PacketMarks;
   /** In the order in which they came. */
@@ -114,6 +116,7 @@ export class SimGroup implements World {
     this.packetMarks = new PacketMarks(this.marks);
     this.bounds = new BoundChecks(this.options);
     this.leases = new LeaseChecks(this.members, this.oracle);
+    this.offices = new OfficeChecks(electionTicks);
     for (const id of this.conf.voters) this.addMember(id);
     this.clients = new SimClients(this, this.members, random.fork("clients"));
     this.nemesis = new ProtocolNemesis(this, random.fork("protocol"));

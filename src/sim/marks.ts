@@ -164,6 +164,7 @@ export const MARKS = [
   "leaseElsewhere",
   "leaseRanOut",
   "clockJumped",
+  "leaderStranded",
   "foundingLearned",
 ] as const;
 

@@ -61,6 +61,7 @@ export class SimMember implements MemberView {
   #outstanding: Ready[] = [];
   #applyScheduled = false;
   #ticks = 0;
+  #mindsQuorum = true;
   #starts = 0;
   /** Loads that the disk has not answered, by id. */
   readonly #loads = new Map<number, Load>();
@@ -161,6 +162,7 @@ export class SimMember implements MemberView {
     this.#world.bounds.check(this, core);
     this.#world.oracle.ticked(this, core);
     this.#world.leases.ticked(this);
+    if (this.#mindsQuorum) this.#world.offices.ticked(core);
     if (this.#ticks++ % WINDOW_SAMPLE_TICKS !== 0 || core.role !== "leader") {
       return;
     }
@@ -187,6 +189,7 @@ export class SimMember implements MemberView {
     const { core } = this;
     if (core === undefined) return;
     const { commitIndex } = core;
+    this.#world.offices.heard(message);
     core.step(message);
     checkHeard(core, message);
     if (message.type === "heartbeat" && core.commitIndex > commitIndex) {
@@ -309,11 +312,12 @@ export class SimMember implements MemberView {
   #drawConfig(): Partial<CoreConfig> {
     const { core, flags, host } = this.#world.options;
     const own = flags[this.id - 1] ?? [];
-    const config = {
+    const config: Partial<CoreConfig> = {
       ...core,
       ...own[this.#starts++ % Math.max(1, own.length)],
       asyncStorageWrites: host.asyncWrites,
     };
+    this.#mindsQuorum = config.checkQuorum !== false;
     return config;
   }
 

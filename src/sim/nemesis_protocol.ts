@@ -19,11 +19,12 @@ import type { SimEvent } from "./events.ts";
 import { FigureEight } from "./figure_eight.ts";
 import type { Mark, MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
-import type { Link, SimNetwork } from "./network.ts";
+import { type Link, linksBetween, type SimNetwork } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import type { ProtocolFaultKind } from "./options_protocol.ts";
 import type { Oracle } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
+import { drawStranded } from "./strand.ts";
 import { linksOf } from "./topology.ts";
 
 /** What it can reach: one group. */
@@ -57,6 +58,8 @@ export type ProtocolStep =
   | { readonly type: "crash"; readonly node: NodeId }
   | { readonly type: "restart"; readonly node: NodeId }
   | { readonly type: "isolate"; readonly node: NodeId }
+  | { readonly type: "bounce"; readonly node: NodeId }
+  | { readonly type: "campaign"; readonly node: NodeId }
   | { readonly type: "heal"; readonly links: readonly Link[] }
   | { readonly type: "change"; readonly node: NodeId }
   | { readonly type: "join"; readonly node: NodeId }
@@ -162,6 +165,11 @@ export class ProtocolNemesis {
         return this.#isolate(step.node);
       case "heal":
         return network.heal(step.links);
+      case "bounce":
+        return this.#bounce(step.node);
+      case "campaign":
+        this.#world.memberOf(step.node)?.act((core) => core.campaign());
+        return;
       case "change":
         return this.#propose(step.node, this.#random.pick(CHANGE_KINDS));
       case "join":
@@ -240,6 +248,8 @@ export class ProtocolNemesis {
       case "figureEight":
         if (this.#figureEight.begin()) this.#nextFigure();
         return;
+      case "strandLeader":
+        return this.#strandLeader();
       default: {
         const leader = this.#world.leader();
         if (leader !== undefined) this.#propose(leader.id, kind);
@@ -394,6 +404,34 @@ export class ProtocolNemesis {
     if (member?.core === undefined) return;
     this.#world.crash(node);
     this.#later({ type: "restart", node });
+  }
+
+  #strandLeader(): void {
+    const { marks, members, network } = this.#world;
+    const leader = this.#world.leader();
+    if (leader?.core === undefined) return;
+    const ids = members.map(({ id }) => id);
+    const { conf } = leader.core;
+    const sides = drawStranded(conf, leader.id, ids, this.#random);
+    if (sides === undefined) return;
+    marks.hit("leaderStranded");
+    const links = linksBetween(sides.inside, sides.outside);
+    network.cut(links);
+    this.#later({ type: "heal", links });
+    const type = this.#random.chance(300) ? "bounce" : "campaign";
+    for (const node of sides.outside) {
+      this.#after(this.#random.below(BLOW_MS), { type, node });
+    }
+    const [node] = sides.outside;
+    if (node === undefined) return;
+    this.#after(2 * BLOW_MS, { type: "campaign", node });
+  }
+
+  /** Down, and up again before anybody notices. */
+  #bounce(node: NodeId): void {
+    if (this.#world.memberOf(node)?.core === undefined) return;
+    this.#world.crash(node);
+    this.#after(1, { type: "restart", node });
   }
 
   #isolate(node: NodeId): void {

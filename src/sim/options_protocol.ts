@@ -18,6 +18,8 @@ import type { SnapshotOptions } from "./snapshots.ts";
  * receiver. `transfer` and `forgetLeader` are asked of anybody; `campaign` too,
  * of learners and removed members as well (H09, H12). `snapshot` takes one
  * now; `figureEight` plays the schedule of the thesis, figure 3.7 (H21).
+ * `strandLeader` cuts a bare quorum off from the leader and all others, and
+ * lets it elect somebody in haste (H94, H95).
  */
 export type ProtocolFaultKind =
   | "addVoter"
@@ -39,7 +41,8 @@ export type ProtocolFaultKind =
   | "forgetLeader"
   | "campaign"
   | "snapshot"
-  | "figureEight";
+  | "figureEight"
+  | "strandLeader";
 
 /** What is asked of a group besides reads and writes. */
 export interface ProtocolOptions {

@@ -187,7 +187,7 @@ export class Oracle {
         );
       }
       if (first.index <= last) {
-        this.#suffixReplaced(member, core, first, seen);
+        this.#suffixReplaced(member, core, ready, seen);
       }
       const before = snapshot?.term ?? written.termAt(first.index - 1);
       checkEntryIds(member.id, ready.entries, before);
@@ -397,10 +397,12 @@ export class Oracle {
   #suffixReplaced(
     member: MemberView,
     core: RawNode,
-    first: Entry,
+    { entries, hardState }: Ready,
     seen: Seen,
   ): void {
     const { written } = member.disk;
+    const [first] = entries;
+    if (first === undefined) return;
     if (first.term !== written.termAt(first.index)) {
       this.#marks.hit("conflictTruncated");
     }
@@ -410,8 +412,13 @@ export class Oracle {
         `Leader ${member.id} of term ${core.term} replaces its log from ${first.index} on`,
       );
     }
+    // Later leaders may have committed meanwhile what this one never had. Its
+    // term is not known if the member has met another one since.
+    const isTermKnown = hardState === undefined ||
+      hardState.term === member.disk.hardState.term;
+    const term = isTermKnown ? core.term : entries.at(-1)?.term ?? 0;
     if (
-      first.index <= this.committed.lastIndex &&
+      first.index <= this.committed.lastIndexBefore(term + 1) &&
       written.digestAt(first.index) === this.committed.digestAt(first.index)
     ) {
       fail(

@@ -16,6 +16,8 @@ interface PendingRead {
   readonly operation: PendingOperation;
   /** What was committed when the read was asked for. */
   readonly leastIndex: number;
+  /** The newest term that was led then. */
+  readonly newestTerm: number;
 }
 
 /** The clock that leases are measured by. */
@@ -153,7 +155,8 @@ export class Requests {
     const { oracle, marks, options } = this.#world;
     const context = this.#world.newName();
     const leastIndex = oracle.committed.lastIndex;
-    this.#reads.set(context, { operation, leastIndex });
+    const { newestTerm } = oracle;
+    this.#reads.set(context, { operation, leastIndex, newestTerm });
     if (core.readIndex(context) === "dropped") marks.hit("readDropped");
     this.#world.schedule(options.clients.readRetryMs, {
       type: "readRetry",
@@ -186,6 +189,12 @@ export class Requests {
       fail(
         "readIndex",
         `Member ${this.#node} got read index ${index}, ${read.leastIndex} was committed before it asked`,
+      );
+    }
+    if (core.role === "leader" && core.term < read.newestTerm) {
+      fail(
+        "readIndex",
+        `Leader ${this.#node} of term ${core.term} confirms a read itself, term ${read.newestTerm} was led before it was asked`,
       );
     }
     if (core.conf.witnesses.includes(this.#node)) {

@@ -12,6 +12,7 @@ import type { PendingOperation, Settlement } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
 import type { LeaseChecks } from "./lease_checks.ts";
+import type { OfficeChecks } from "./office_checks.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { SnapshotCargo } from "./network.ts";
@@ -53,6 +54,7 @@ export interface World {
   readonly machineChecks: MachineChecks;
   readonly bounds: BoundChecks;
   readonly leases: LeaseChecks;
+  readonly offices: OfficeChecks;
   readonly marks: MarkCounter;
   /** The configuration the group starts with. */
   readonly conf: ConfState;

@@ -30,6 +30,7 @@ const REACHED: Readonly<Record<ProtocolFaultKind, readonly Mark[]>> = {
   campaign: ["learnerAskedToCampaign"],
   snapshot: ["snapshotTaken"],
   figureEight: ["figure8Quorum"],
+  strandLeader: ["leaderStranded"],
 };
 
 /** What an action needs to have something to act on. */
