@@ -175,12 +175,14 @@ function switchTo(raft: Raft, conf: ConfState): void {
     return;
   }
   tellLeavers(raft, before);
+  // Even without a vote of its own: what the rest holds may now be enough.
+  const hasCommitted = raft.maybeCommit();
+  if (hasCommitted) afterCommit(raft);
   if (!isVoter(conf, raft.id)) {
     leaveOffice(raft, before);
     return;
   }
-  if (raft.maybeCommit()) afterCommit(raft);
-  else {
+  if (!hasCommitted) {
     for (const id of tracker.members) {
       if (id !== raft.id) maybeSendAppend(raft, id, "withEntries");
     }
