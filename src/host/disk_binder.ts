@@ -18,19 +18,29 @@ export interface DiskBinderOptions {
   readonly peers: Pick<Peers, "incarnationOf">;
   /** The data directory of this host. */
   readonly incarnation: () => string | null;
+  /** Tells a member that its directory is not the one it is known by. */
+  readonly turnAway: (id: NodeId) => void;
 }
 
 /** The leader's part; others have nothing to do. */
 export class DiskBinder {
   readonly #options: DiskBinderOptions;
+  /** Members that lack what was sent, and may lack what they had. */
+  readonly #suspects = new Set<NodeId>();
 
   constructor(options: DiskBinderOptions) {
     this.#options = options;
   }
 
+  /** A member denies that it has what the leader builds upon. */
+  denied(id: NodeId): void {
+    this.#suspects.add(id);
+  }
+
   /** Binds those members whose disk has proved to hold the log. */
   tick(): void {
     const { core } = this.#options;
+    if (this.#suspects.size > 0) this.#watch();
     const { conf } = core;
     if (core.role !== "leader" || !core.committedInTerm) return;
     if (conf.incarnations.length === conf.addresses.length) return;
@@ -43,6 +53,20 @@ export class DiskBinder {
     core.proposeConfChange({ transition: "simple", steps });
   }
 
+  /**
+   * An older copy of a directory bears the same name as the newer one: it
+   * shows only by what is missing (H80). Said until it is heard.
+   */
+  #watch(): void {
+    const { core, turnAway } = this.#options;
+    const progress = core.role === "leader" ? core.status().progress : [];
+    for (const id of this.#suspects) {
+      const one = progress.find((other) => other.id === id);
+      if (one?.lostLog === true) turnAway(id);
+      else if (one?.state !== "probe") this.#suspects.delete(id);
+    }
+  }
+
   #own(): ConfChangeStep[] {
     const { core, incarnation } = this.#options;
     return this.#isBound(core.id) ? [] : stepOf(core.id, incarnation());
@@ -50,8 +74,8 @@ export class DiskBinder {
 
   #provenOthers(): ConfChangeStep[] {
     const { core, peers } = this.#options;
-    return core.status().progress.flatMap(({ id, matchIndex }) =>
-      id === core.id || matchIndex === 0 || this.#isBound(id)
+    return core.status().progress.flatMap(({ id, lostLog, matchIndex }) =>
+      id === core.id || matchIndex === 0 || lostLog || this.#isBound(id)
         ? []
         : stepOf(id, peers.incarnationOf(id))
     );

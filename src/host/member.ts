@@ -84,6 +84,7 @@ export class Member<C, R, Q, A> implements Participant {
       inTurn: (work) => this.#inTurn(work),
       wake: () => services.wake(this),
       send: (message) => this.#send(message),
+      turnAway: (id) => this.#turnAway(id, this.#peers.addressOf(id)),
       onFailure: (error) => this.fail(error),
       onApplied: (entries, outcomes) => this.#applied(entries, outcomes),
       onSnapshot: (meta, kind) => this.#snapshotStored(meta, kind),
@@ -183,13 +184,19 @@ export class Member<C, R, Q, A> implements Participant {
   ): IgnoredReason | null {
     const ignored = this.#peers.admit(sender, message, now);
     if (ignored !== null) {
-      if (ignored === "replacedDisk") this.#turnAway(sender, message);
+      // It must not answer an answer of the same kind.
+      if (ignored === "replacedDisk" && message.type !== "removed") {
+        this.#turnAway(message.from, sender.address);
+      }
       return ignored;
     }
     // Its data comes by the transport's bulk channel or not at all.
     if (message.type === "installSnapshot") return "unsupported";
     const core = this.#core;
     core.step(message);
+    if (message.type === "appendEntriesResponse" && message.reject) {
+      this.#binder.denied(message.from);
+    }
     this.#notices.stepped(message, core.lastIndex);
     if (message.from === core.leader && message.term === core.term) {
       this.#freshness.heard(message, this.#runner.appliedIndex, now);
@@ -331,17 +338,14 @@ export class Member<C, R, Q, A> implements Participant {
     this.#services.outbox.add(address, { group: this.group, message });
   }
 
-  /**
-   * Tells a member that it came back on another disk; it must not answer an
-   * answer of the same kind.
-   */
-  #turnAway({ address }: Sender, { from, type }: Message): void {
-    if (type === "removed") return;
+  /** Tells a member that it came back on another disk, or an older one. */
+  #turnAway(to: NodeId, address: string | undefined): void {
+    if (address === undefined) return;
     const { version } = this.#core.conf;
     const message: Message = {
       type: "removed",
       from: this.node,
-      to: from,
+      to,
       term: 0,
       reason: "replacedDisk",
       version,

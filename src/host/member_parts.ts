@@ -6,7 +6,7 @@
  */
 import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
-import type { Entry, SnapshotMeta } from "../core/types.ts";
+import type { Entry, NodeId, SnapshotMeta } from "../core/types.ts";
 import type { ApplyOutcome, MachineRunner } from "../rsm/machine_runner.ts";
 import { Announcer } from "./announcer.ts";
 import { Applier } from "./applier.ts";
@@ -45,6 +45,8 @@ export interface MemberHooks<R> {
   readonly wake: () => void;
   /** Sends a message of the core. */
   readonly send: (message: Message) => void;
+  /** Tells a member that its data directory is not the one it is known by. */
+  readonly turnAway: (id: NodeId) => void;
   /** Something is broken beyond repair: the member stops. */
   readonly onFailure: (error: unknown) => void;
   /** These entries were applied. */
@@ -116,7 +118,7 @@ export function engineParts<C, R, Q, A>(
 export function callerParts<C, R, Q, A>(
   options: MemberOptions<C, R, Q, A>,
   { announcer, peers }: EngineParts<R>,
-  { inTurn, wake }: MemberHooks<R>,
+  { inTurn, turnAway, wake }: MemberHooks<R>,
 ): CallerParts<R, Q, A> {
   const { core, random, services, settings } = options;
   const { clock } = services;
@@ -131,6 +133,8 @@ export function callerParts<C, R, Q, A>(
   const transfers = new Transfers({
     core,
     isAlive: (id) => {
+      // All were there when they fell asleep, and nobody speaks since.
+      if (core.quiesced) return true;
       const silentMs = peers.lastContactMs(id, clock.now());
       return silentMs !== null && silentMs < timeoutMs;
     },
@@ -145,7 +149,7 @@ export function callerParts<C, R, Q, A>(
   });
   const memberships = new Memberships(core, inTurn);
   const incarnation = () => services.incarnation;
-  const binder = new DiskBinder({ core, peers, incarnation });
+  const binder = new DiskBinder({ core, peers, incarnation, turnAway });
   const departure = new Departure({
     clock,
     transfers,

@@ -20,8 +20,8 @@ interface Peer {
   readonly address: string;
   /** The data directory it is bound to by the configuration. */
   readonly bound: string | null;
-  /** The data directory its last message came from. */
-  seen: string | null;
+  /** The data directory from which it last acknowledged entries. */
+  proved: string | null;
   /** When its last message came, in the clock's milliseconds. */
   lastContactAt: number | null;
   /** The highest ticket of a proposal it passed on; 0 for none. */
@@ -60,7 +60,7 @@ export class Peers {
       conf.addresses.map(({ id, address }) => [id, {
         address,
         bound: bound.get(id) ?? null,
-        seen: before.get(id)?.seen ?? null,
+        proved: before.get(id)?.proved ?? null,
         lastContactAt: before.get(id)?.lastContactAt ?? null,
         lastTicket: before.get(id)?.lastTicket ?? 0,
       }]),
@@ -85,9 +85,12 @@ export class Peers {
     return undefined;
   }
 
-  /** The data directory a member's last message came from, if it said so. */
+  /**
+   * The data directory that holds what a member acknowledged last, if it said
+   * so; it may have spoken from an empty one since (H80).
+   */
   incarnationOf(id: NodeId): string | null {
-    return this.#peers.get(id)?.seen ?? null;
+    return this.#peers.get(id)?.proved ?? null;
   }
 
   /** Milliseconds since the last message of a member. */
@@ -111,7 +114,10 @@ export class Peers {
       peer.bound !== null && incarnation !== null && peer.bound !== incarnation
     ) return "replacedDisk";
     peer.lastContactAt = now;
-    peer.seen = incarnation;
+    if (
+      message.type === "appendEntriesResponse" && !message.reject &&
+      message.index > 0
+    ) peer.proved = incarnation;
     if (message.type !== "propose" || message.ticket === 0) return null;
     return isRepeat(peer, message.ticket) ? "repeated" : null;
   }

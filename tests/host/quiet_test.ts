@@ -74,6 +74,19 @@ describe("an idle group (C21)", () => {
       assertEquals(await world.value(leader.read(null)), ["a"]);
     }));
 
+  it("has another leader before one that is asleep stops", () =>
+    withWorld(3, async (world) => {
+      const { leader, members } = await asleep(world);
+      const { term } = leader.status();
+      await world.value(leader.stop());
+      const others = members.filter((member) => member !== leader);
+      const successor = others.find(({ node }) =>
+        node === others[0]?.status().leader
+      );
+      assertEquals(successor?.status().role, "leader");
+      assertEquals(successor?.status().term, term + 1);
+    }));
+
   it("elects another leader when its leader's process is gone (H107)", () =>
     withWorld(3, async (world) => {
       const { leader, members } = await asleep(world);
