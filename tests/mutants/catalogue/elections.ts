@@ -237,16 +237,6 @@ const TERMS: readonly Mutant[] = [
     }],
   },
   {
-    id: "stickiness-for-ever",
-    hazard: "H05",
-    what: "who once knew a leader is deaf however long that is silent",
-    patches: [{
-      file: STEP,
-      find: `return raft.electionElapsed < electionTicks;`,
-      replace: `return electionTicks > 0;`,
-    }],
-  },
-  {
     id: "pre-candidate-keeps-leader",
     hazard: "H05",
     what: "who asks for pre-votes still believes in its leader",

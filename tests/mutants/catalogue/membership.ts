@@ -187,9 +187,8 @@ import { RaftLog } from "./raft_log.ts";`,
     what: "entries that a smaller quorum holds do not commit at the change",
     patches: [{
       file: MEMBERSHIP,
-      find: `if (raft.maybeCommit()) afterCommit(raft);
-  else {`,
-      replace: `{`,
+      find: `const hasCommitted = raft.maybeCommit();`,
+      replace: `const hasCommitted = false;`,
     }],
   },
   {

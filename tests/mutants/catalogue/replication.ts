@@ -273,19 +273,6 @@ const APPENDS: readonly Mutant[] = [
     }],
   },
   {
-    id: "probe-below-match",
-    hazard: "H26",
-    what: "a hint sends the leader back below what it knows to match",
-    patches: [{
-      file: PROGRESS,
-      find: `this.nextIndex = Math.max(
-      Math.min(rejected, hint + 1),
-      this.matchIndex + 1,
-    );`,
-      replace: `this.nextIndex = Math.max(Math.min(rejected, hint + 1), 1);`,
-    }],
-  },
-  {
     id: "hint-skips-match",
     hazard: "C04",
     what: "the way back passes over a term that both logs have",

@@ -1,5 +1,5 @@
 /**
- * Bugs of what counts time: leases, sleep, hanging disks, preferred leaders.
+ * Bugs of what counts time: leases, sleep, hanging disks.
  *
  * @module
  */
@@ -7,7 +7,6 @@ import type { Mutant } from "../mutant.ts";
 
 const ELECTION = "src/core/election.ts";
 const LEASE = "src/core/lease.ts";
-const PRIORITY = "src/core/priority.ts";
 const QUIESCE = "src/core/quiesce.ts";
 const RAFT = "src/core/raft.ts";
 const RAW_NODE = "src/core/raw_node.ts";
@@ -165,7 +164,7 @@ const LEASES: readonly Mutant[] = [
   },
 ];
 
-/** Sleep, hanging disks, preferred leaders. */
+/** Sleep, and hanging disks. */
 const REST: readonly Mutant[] = [
   {
     id: "sleeper-never-wakes",
@@ -197,37 +196,6 @@ const REST: readonly Mutant[] = [
       file: QUIESCE,
       find: `log.lastIndex === message.commitIndex;`,
       replace: `log.lastIndex >= message.commitIndex;`,
-    }],
-  },
-  {
-    id: "sleep-during-change",
-    hazard: "H107",
-    what: "a leader sleeps in a joint configuration",
-    patches: [
-      {
-        file: QUIESCE,
-        find:
-          `if (!raft.committedInTerm || raft.pendingConfIndex > log.appliedIndex) {
-    return false;
-  }`,
-        replace: ``,
-      },
-      {
-        file: QUIESCE,
-        find: `if (isJoint(conf) || conf.staging.length > 0) return false;`,
-        replace: ``,
-      },
-    ],
-  },
-  {
-    id: "sleep-with-work",
-    hazard: "H107",
-    what: "a leader sleeps while entries are not committed",
-    patches: [{
-      file: QUIESCE,
-      find:
-        `if (readOnly.count > 0 || log.commitIndex < log.lastIndex) return false;`,
-      replace: `if (readOnly.count > 0) return false;`,
     }],
   },
   {
@@ -268,28 +236,6 @@ const REST: readonly Mutant[] = [
       file: STALL,
       find: `if (!isStalled(raft) || raft.transferTarget !== null) return;`,
       replace: `if (raft.id > 0) return;`,
-    }],
-  },
-  {
-    id: "stalled-member-campaigns",
-    hazard: "H20",
-    what: "a member whose disk hangs stands for election",
-    patches: [{
-      file: ELECTION,
-      find:
-        `if (raft.log.mayHoldUnappliedConf || isStalled(raft)) return false;`,
-      replace: `if (raft.log.mayHoldUnappliedConf) return false;`,
-    }],
-  },
-  {
-    id: "preferred-never-leads",
-    hazard: "C24",
-    what: "a preferred member that is fit to lead is not handed over to",
-    patches: [{
-      file: PRIORITY,
-      find: `preference.fitTicks = 0;
-  transfer(raft, target);`,
-      replace: `preference.fitTicks = 0;`,
     }],
   },
 ];
