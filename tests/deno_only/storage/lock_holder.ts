@@ -21,7 +21,8 @@ try {
       incarnations: [],
     };
     const create = { node: 1, snapshot: { index: 0, term: 0, conf } };
-    await storage.write([{ group: 1, create, entries: [] }]);
+    const entry = { type: "noop", term: 1, index: 1 } as const;
+    await storage.write([{ group: 1, create, entries: [entry] }]);
   }
   process.stdout.write(`open ${process.pid}\n`);
   setInterval(() => {}, 1000);
