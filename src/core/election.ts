@@ -25,6 +25,8 @@ export type CampaignKind = "preVote" | "election" | "transfer";
  */
 export function maybeCampaign(raft: Raft, kind: CampaignKind): boolean {
   if (raft.role === "leader" || !raft.promotable) return false;
+  // Behind the last number a term could be mistaken for the one before.
+  if (raft.term >= Number.MAX_SAFE_INTEGER) return false;
   if (raft.log.mayHoldUnappliedConf || isStalled(raft)) return false;
   // Its own vote is promised away like all others.
   if (kind !== "transfer" && raft.lease.deafTicks > 0) return false;

@@ -400,6 +400,7 @@ export class RaftLog {
   /** Replaces the log by a snapshot that was received. */
   restore(snapshot: SnapshotMeta): void {
     this.founding = null;
+    this.pendingFounding = undefined;
     this.runs.reset(snapshot);
     this.tail.reset(snapshot.index + 1);
     this.snapshot = snapshot;

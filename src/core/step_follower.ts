@@ -87,6 +87,8 @@ function forward(raft: Raft, message: Propose): StepResult {
 function learnFounding(raft: Raft, conf: ConfState): void {
   const { log, tracker } = raft;
   if (log.lastIndex > 0 || allMembers(tracker.conf).length > 0) return;
+  // Nobody founds a group without voters.
+  if (conf.voters.length === 0) return;
   log.found(conf);
   tracker.switchTo(conf, 0);
 }
