@@ -6,7 +6,6 @@
 import type { Raft } from "./raft.ts";
 import type { ReadRequest } from "./read_only.ts";
 import { broadcastHeartbeat } from "./replication.ts";
-import { isVoter } from "./tracker.ts";
 import type { LogIndex, NodeId } from "./types.ts";
 import { isWitness } from "./witness.ts";
 
@@ -102,8 +101,10 @@ function answerRead(raft: Raft, read: ReadRequest, index: LogIndex): void {
   }
 }
 
+/** Whether no answer but its own makes this leader's quorum. */
 function isLoneVoter(raft: Raft): boolean {
-  const { conf } = raft.tracker;
-  return conf.voters.length === 1 && conf.votersOutgoing.length === 0 &&
-    isVoter(conf, raft.id);
+  const { voters, votersOutgoing } = raft.tracker.conf;
+  // Of both halves of a joint configuration: nobody is left to answer.
+  return voters.length === 1 &&
+    [...voters, ...votersOutgoing].every((id) => id === raft.id);
 }
