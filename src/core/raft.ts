@@ -89,6 +89,11 @@ export class Raft {
   confIndex: LogIndex;
   /** A commit index that no crash of this member takes back. */
   durableCommit: LogIndex;
+  /**
+   * Ticks for which this follower still stands for election as soon as it has
+   * applied what keeps it from that; no longer than its leader waits (H113).
+   */
+  summonsTicks = 0;
   /** Drawn anew at every change of term or role (H16). */
   electionTimeout = 0;
 
@@ -288,6 +293,7 @@ export class Raft {
       this.vote = null;
     }
     this.leader = null;
+    this.summonsTicks = 0;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
     this.drawElectionTimeout();

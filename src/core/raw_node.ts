@@ -31,7 +31,7 @@ import {
 import { type CoreStatus, statusOf } from "./status.ts";
 import { step, type StepResult } from "./step.ts";
 import { tick } from "./tick.ts";
-import { requestTransfer } from "./transfer.ts";
+import { answerSummons, requestTransfer } from "./transfer.ts";
 import type {
   ChangeGuard,
   ConfChange,
@@ -398,6 +398,7 @@ export class RawNode {
   applied(index: LogIndex): void {
     this.#raft.log.applied(index);
     maybeLeaveJoint(this.#raft);
+    answerSummons(this.#raft);
   }
 
   /**

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { maybeCampaign } from "./election.ts";
 import { promiseLease } from "./lease.ts";
 import { isRestorable, restoreSnapshot } from "./membership.ts";
 import type {
@@ -17,6 +16,7 @@ import { answerProposal } from "./proposals.ts";
 import { handleQuiesce } from "./quiesce.ts";
 import type { Raft } from "./raft.ts";
 import type { StepResult } from "./step.ts";
+import { takeOver } from "./transfer.ts";
 import { allMembers } from "./tracker.ts";
 import type { ConfState, LogIndex, NodeId } from "./types.ts";
 import { entriesToStore } from "./witness.ts";
@@ -44,7 +44,7 @@ export function stepFollower(raft: Raft, message: Message): StepResult {
       // Only the leader of this term hands over, even if this member does not
       // know it yet or any more (H115).
       if (raft.leader === null || raft.leader === message.from) {
-        maybeCampaign(raft, "transfer");
+        takeOver(raft);
       }
       return "accepted";
     case "transferLeadership":

@@ -31,6 +31,7 @@ export function tick(raft: Raft, now: number): void {
 function tickElection(raft: Raft): void {
   tickDeparture(raft);
   tickSuspicion(raft);
+  if (raft.summonsTicks > 0) raft.summonsTicks--;
   raft.electionElapsed++;
   if (raft.electionElapsed < raft.electionTimeout) return;
   if (raft.promotable) {

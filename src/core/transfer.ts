@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { maybeCampaign } from "./election.ts";
 import type { Raft } from "./raft.ts";
 import { maybeSendAppend, sendTimeoutNow } from "./replication.ts";
 import type { NodeId } from "./types.ts";
@@ -52,4 +53,20 @@ export function transfer(raft: Raft, target: NodeId): void {
   raft.electionElapsed = 0;
   if (progress.matchIndex === raft.log.lastIndex) sendTimeoutNow(raft, target);
   else maybeSendAppend(raft, target, "always");
+}
+
+/**
+ * The leader hands over to this member. If it has to apply a committed change
+ * first (H77), whose commit came along with this, it stands once it has.
+ */
+export function takeOver(raft: Raft): void {
+  if (maybeCampaign(raft, "transfer")) return;
+  if (raft.promotable && raft.log.mayHoldUnappliedConf) {
+    raft.summonsTicks = raft.config.electionTicks;
+  }
+}
+
+/** Something was applied: maybe this member may take over now. */
+export function answerSummons(raft: Raft): void {
+  if (raft.summonsTicks > 0) maybeCampaign(raft, "transfer");
 }

@@ -145,6 +145,43 @@ describe("leadership transfer (§3.10)", () => {
     assertEquals(cluster.member(1).readStates.length, 1);
   });
 
+  it("waits for the target to apply what changes the members (H77)", () => {
+    const [cluster] = led();
+    const target = cluster.member(3);
+    target.slowMachine = true;
+    cluster.node(1).proposeConfChange({
+      transition: "simple",
+      steps: [{ type: "addLearner", node: 4, address: "d:4" }],
+    });
+    cluster.settle();
+    cluster.node(1).transferLeadership(3);
+    cluster.settle();
+    assertEquals(leaders(cluster), [1]);
+    target.applyAll();
+    cluster.settle();
+    assertEquals(leaders(cluster), [3]);
+  });
+
+  it("does not wait longer than the leader does (H113)", () => {
+    const [cluster] = led();
+    const target = cluster.member(3);
+    target.slowMachine = true;
+    cluster.node(1).proposeConfChange({
+      transition: "simple",
+      steps: [{ type: "addLearner", node: 4, address: "d:4" }],
+    });
+    cluster.settle();
+    cluster.node(1).transferLeadership(3);
+    cluster.settle();
+    for (let tick = 0; tick < 10; tick++) {
+      for (const id of [1, 2, 3]) cluster.tick(id, 1);
+      cluster.settle();
+    }
+    target.applyAll();
+    cluster.settle();
+    assertEquals(leaders(cluster), [1]);
+  });
+
   it("takes less time than an election (C17)", () => {
     const [cluster] = led(5);
     // Messages alone do it: no member ticks in between.
