@@ -1,3 +1,12 @@
+/**
+ * Symptom: a group of one voter in a joint configuration that was to be left
+ * on demand answered no read, for as long as it stayed in it.
+ *
+ * Cause: a lone voter was one of a configuration that is not joint. Where both
+ * halves are the same single voter no heartbeat ever confirms a round.
+ *
+ * Found by: random calls of the public interface in virtual time.
+ */
 import { describe, it } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Journal } from "../host/support/machines.ts";

@@ -169,9 +169,8 @@ const READ_MUTANTS: readonly Mutant[] = [
     what: "the only voter of the new half reads without asking the old half",
     patches: [{
       file: READS,
-      find:
-        `return conf.voters.length === 1 && conf.votersOutgoing.length === 0 &&`,
-      replace: `return conf.voters.length === 1 &&`,
+      find: `[...voters, ...votersOutgoing].every(`,
+      replace: `voters.every(`,
     }],
   },
   {
