@@ -78,6 +78,18 @@ export function rolesKey(conf: ConfRoles): string {
 
 const KEYS = new WeakMap<ConfRoles, string>();
 
+/**
+ * The same once the staging members for whom `isChosen` holds got their votes:
+ * a leader promotes them of its own accord (thesis §4.2.1).
+ */
+export function rolesPromoted(
+  conf: ConfRoles,
+  isChosen: (id: NodeId) => boolean,
+): ConfRoles {
+  const voters = [...conf.voters, ...conf.staging.filter(isChosen)];
+  return { ...conf, voters };
+}
+
 /** Whether those of whom `has` is true are a quorum: of both halves, if two. */
 export function isQuorum(
   conf: ConfRoles,

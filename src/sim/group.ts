@@ -7,7 +7,7 @@ import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import { EMPTY_CONF } from "../core/types.ts";
 import { BoundChecks } from "./bound_checks.ts";
-import { isQuorum, membersOf } from "./conf_model.ts";
+import { isQuorum, membersOf, rolesPromoted } from "./conf_model.ts";
 import { confsInPlay, someoneMayLead } from "./confs_in_play.ts";
 import { LEAVE_JOINT } from "./draw_change.ts";
 import {
@@ -207,14 +207,18 @@ export class SimGroup implements World {
   /**
    * Whether a member may be lost with its disk, if those for whom `has` holds
    * are left. Witnesses are no help there: what they acknowledged may be
-   * nowhere else (thesis §11.7.2).
+   * nowhere else (thesis §11.7.2). Whoever is staging will be waited for: it
+   * votes as soon as its leader wants it to, and damage shows much later.
    */
   mayLose(has: (id: NodeId) => boolean): boolean {
     const confs = confsInPlay(this.oracle.committed, this.members);
     const isFilled = (id: NodeId) =>
       has(id) && (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
-    return confs.every(({ witnesses }) => witnesses.length === 0) &&
-      this.hasQuorum(isFilled);
+    return this.hasQuorum(isFilled) &&
+      confs.every((conf) =>
+        conf.witnesses.length === 0 &&
+        isQuorum(rolesPromoted(conf, (id) => !has(id)), isFilled)
+      );
   }
 
   /**

@@ -13,7 +13,12 @@ import type {
   Term,
 } from "../core/types.ts";
 import { checkTaken } from "./change_checks.ts";
-import { type ConfRoles, isQuorum, rolesAfter } from "./conf_model.ts";
+import {
+  type ConfRoles,
+  isQuorum,
+  rolesAfter,
+  rolesPromoted,
+} from "./conf_model.ts";
 import { type ChangeKind, drawChange, LEAVE_JOINT } from "./draw_change.ts";
 import type { SimEvent } from "./events.ts";
 import { FigureEight } from "./figure_eight.ts";
@@ -297,16 +302,20 @@ export class ProtocolNemesis {
 
   /**
    * Whether those would be missed that are dead for good, or that elect
-   * nobody before they were written to (H80).
+   * nobody before they were written to (H80); now, or once a leader promotes
+   * them.
    */
   #costsQuorum(before: ConfRoles, change: ConfChange): boolean {
-    const after = rolesAfter(before, change);
     const isSound = (id: NodeId) => {
       const member = this.#world.memberOf(id);
       const isFresh = id <= this.#world.options.members &&
         member?.disk.durable.lastIndex === 0;
       return !isFresh && !this.#world.isLost(id);
     };
+    const after = rolesPromoted(
+      rolesAfter(before, change),
+      (id) => !isSound(id),
+    );
     const isDamaged = after.witnesses.length > 0 &&
       this.#world.members.some(({ id }) => !isSound(id));
     return isDamaged || !isQuorum(after, isSound) ||
