@@ -63,6 +63,35 @@ describe("a removed member (§4.2.3)", () => {
     assert(told());
   });
 
+  it("that starts again votes for those that never heard of its removal (H79)", () => {
+    const cluster = new Cluster(4);
+    const time = new Timeline(cluster);
+    cluster.elect(1);
+    time.pass(2);
+    // Member 3 misses the change, member 2 that it is committed.
+    cluster.drop = ({ type, to }) => type === "appendEntries" && to === 3;
+    cluster.node(1).proposeConfChange({
+      transition: "auto",
+      steps: [{ type: "remove", node: 4 }],
+    });
+    cluster.process(1);
+    cluster.deliver();
+    cluster.deliver(isFor(1));
+    cluster.deliver(({ type }) => type === "removed");
+    assertEquals(cluster.node(1).conf.voters, [1, 2, 3]);
+    assertEquals(cluster.node(4).removal, { reason: "removed", version: 1 });
+    // The leader is lost, and the leaver has stopped.
+    cluster.network = [];
+    cutOff(cluster, 1);
+    time.pass(100, [2, 3]);
+    assertEquals(cluster.node(2).conf.voters, [1, 2, 3, 4]);
+    cluster.member(4).restart();
+    time.pass(100, [2, 3, 4]);
+    assertEquals(cluster.node(2).conf.voters, [1, 2, 3]);
+    assertEquals(cluster.node(3).conf.voters, [1, 2, 3]);
+    assertEquals(cluster.node(4).removal, { reason: "removed", version: 1 });
+  });
+
   it("that heard nothing of it is told when it campaigns, and disturbs nobody (H09)", () => {
     for (const preVote of [true, false]) {
       const { cluster, time } = without(3, {
