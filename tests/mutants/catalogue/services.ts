@@ -169,8 +169,8 @@ const READ_MUTANTS: readonly Mutant[] = [
     what: "the only voter of the new half reads without asking the old half",
     patches: [{
       file: READS,
-      find: `[...voters, ...votersOutgoing].every(`,
-      replace: `voters.every(`,
+      find: `.every((id) => id === raft.id)`,
+      replace: `.includes(raft.id)`,
     }],
   },
   {
