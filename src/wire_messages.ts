@@ -22,7 +22,7 @@ import {
   type WireMessage,
 } from "./schema.ts";
 import type { CborWriter } from "./cbor_writer.ts";
-import type { DropReason, Message } from "./core/message.ts";
+import type { AppendEntries, DropReason, Message } from "./core/message.ts";
 import type { Entry, ProposedChange } from "./core/types.ts";
 import type { Envelope } from "./transport.ts";
 
@@ -246,8 +246,8 @@ function toMessage(
       const [, , , , , prevLogIndex, prevLogTerm, commitIndex, list, conf] =
         wire;
       const type = "appendEntries";
-      const entries = toEntries(list, prevLogIndex, term, share);
       const position = { prevLogIndex, prevLogTerm, commitIndex };
+      const entries = toEntries(list, { ...position, term }, share);
       const message = { type, from, to, term, ...position, entries } as const;
       if (conf === null) return message;
       return { ...message, founding: confStateFromArray(conf) };
@@ -329,8 +329,10 @@ function toChange([bytes, expect, force]: WireChange): ProposedChange {
 
 function toEntries(
   list: WireEntries,
-  prevLogIndex: number,
-  messageTerm: number,
+  { prevLogIndex, prevLogTerm, term: messageTerm }: Pick<
+    AppendEntries,
+    "prevLogIndex" | "prevLogTerm" | "term"
+  >,
   share: boolean,
 ): Entry[] {
   const source = share ? list : repack(list);
@@ -348,6 +350,8 @@ function toEntries(
     ) fail("it has no list of entries");
     // A leader holds no entry of a term above its own (thesis §3.5).
     if (term > messageTerm) fail("an entry is newer than its term");
+    // Nor terms that descend; those within the list were looked at before.
+    if (term < prevLogTerm) fail("an entry is older than the one before it");
     entries.push(entryFromPayload(code, term, index++, payload));
   }
   return entries;

@@ -137,6 +137,12 @@ describe("decodeFrame()", () => {
       decodeFrame(framed([[...start, [2, 3, none], end]])).length,
       1,
     );
+    const behind = [5, 1, 1, 2, 3, 4, 2, 0];
+    assertMalformed(framed([[...behind, [2, 1, none], end]]));
+    assertEquals(
+      decodeFrame(framed([[...behind, [2, 2, none], end]])).length,
+      1,
+    );
   });
 
   it("refuses maps, tags, floats, negatives and open-ended forms", () => {
