@@ -246,9 +246,9 @@ const TRANSFER_MUTANTS: readonly Mutant[] = [
     hazard: "H114",
     what: "the target of a transfer asks for pre-votes first",
     patches: [{
-      file: STEP_FOLLOWER,
-      find: `maybeCampaign(raft, "transfer");`,
-      replace: `maybeCampaign(raft, "preVote");`,
+      file: TRANSFER,
+      find: `if (maybeCampaign(raft, "transfer")) return;`,
+      replace: `if (maybeCampaign(raft, "preVote")) return;`,
     }],
   },
   {

@@ -122,16 +122,6 @@ const LEASES: readonly Mutant[] = [
     }],
   },
   {
-    id: "lease-by-one-half",
-    hazard: "H95, §4.3",
-    what: "the promises of one half of a joint configuration make a lease",
-    patches: [{
-      file: LEASE,
-      find: `return jointIndex(conf.voters, conf.votersOutgoing, promisedBy);`,
-      replace: `return jointIndex(conf.voters, [], promisedBy);`,
-    }],
-  },
-  {
     id: "lease-by-one-voter",
     hazard: "H95",
     what: "the latest promise makes a lease, not that of a quorum",
