@@ -87,7 +87,7 @@ export class Reads<Q, A> {
   /** How many distinct rounds `#rounds` holds. */
   #roundCount = 0;
   #confirmed: Confirmed<Q, A>[] = [];
-  /** Leased reads whose query takes its time. */
+  /** Reads whose query takes its time. */
   readonly #answering = new Set<Read<Q, A>>();
   #lastContext: number;
   /** How many are unanswered. */
@@ -293,21 +293,21 @@ export class Reads<Q, A> {
     if (read.settled) return;
     if (read.leased && !this.#options.holdsLease()) return this.#askFor(read);
     try {
-      const result = answer(read.query);
-      if (read.leased) return this.#finishLeased(read, result);
-      this.#forget(read);
-      read.resolve(result);
+      this.#finish(read, answer(read.query));
     } catch (error) {
       this.#reject(read, error);
     }
   }
 
-  /** Gives a leased answer out if the lease outlasted the query (H95). */
-  #finishLeased(read: Read<Q, A>, result: A | Promise<A>): void {
+  /**
+   * Gives an answer out; a leased one if the lease outlasted the query (H95).
+   * A query that takes its time ends with the deadline, as all waiting (H124).
+   */
+  #finish(read: Read<Q, A>, result: A | Promise<A>): void {
     const finish = (value: A) => {
       this.#answering.delete(read);
       if (read.settled) return;
-      if (!this.#options.holdsLease()) return this.#askFor(read);
+      if (read.leased && !this.#options.holdsLease()) return this.#askFor(read);
       this.#forget(read);
       read.resolve(value);
     };
