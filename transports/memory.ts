@@ -398,8 +398,7 @@ class MemoryTransport implements Transport {
     }
     if (this.#connected.get(address) !== found) {
       this.#connected.set(address, found);
-      const clientAddress = found.identity.clientAddress ?? null;
-      const incarnation = found.identity.incarnation ?? null;
+      const { clientAddress = null, incarnation = null } = found.identity;
       const type = "connected";
       this.#tell(endpoint, address, { type, clientAddress, incarnation });
     }

@@ -81,6 +81,8 @@ export class ReadOnly {
 
   /** Notes that a member answered a round. */
   acknowledge(from: NodeId, round: number): void {
+    // One that was never sent confirms nothing.
+    if (round > this.#round) return;
     if (round > (this.#acked.get(from) ?? 0)) this.#acked.set(from, round);
   }
 

@@ -324,9 +324,10 @@ export class Simulation implements HostWorld, GroupWorld {
     const receiver = this.groups[group - 1]?.memberOf(to);
     if (sender === undefined || receiver === undefined) return;
     if (arrival === "void") return;
-    if (arrival === "cut") return this.#mayReportLoss(from, to, false);
+    if (arrival === "cut") return this.#mayReportLoss(from, to, "silent");
     if (receiver.core === undefined) {
-      return this.#mayReportLoss(from, to, !receiver.host.isUp);
+      const why = receiver.host.isUp ? "silent" : "gone";
+      return this.#mayReportLoss(from, to, why);
     }
     const { packetMarks } = this.groups[group - 1] ?? {};
     packetMarks?.note(packet, sender, receiver.core);
@@ -334,8 +335,12 @@ export class Simulation implements HostWorld, GroupWorld {
   }
 
   /** What a transport can tell: nobody answers, or the port is closed. */
-  #mayReportLoss(from: NodeId, peer: NodeId, isGone: boolean): void {
-    const refused = isGone && this.#random.chance(REFUSED_PERMILLE);
+  #mayReportLoss(
+    from: NodeId,
+    peer: NodeId,
+    why: "gone" | "silent",
+  ): void {
+    const refused = why === "gone" && this.#random.chance(REFUSED_PERMILLE);
     if (!refused && !this.#random.chance(UNREACHABLE_PERMILLE)) return;
     const { id: node, life } = this.hostOf(from);
     this.hostOf(from).handle(

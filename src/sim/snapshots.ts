@@ -115,7 +115,7 @@ export class Snapshots {
     const { snapshot, isSnapshotRotten } = this.#member.disk;
     if (isSnapshotRotten) this.#world.marks.hit("snapshotRotFound");
     if (snapshot === undefined || isSnapshotRotten) {
-      return this.#report(message.to, 0, false);
+      return this.#report({ peer: message.to, sentMs: 0, ok: false });
     }
     const delay = this.#random.below(this.#options.sendMs + 1);
     const sent = { ...message, snapshot: snapshot.meta };
@@ -127,7 +127,8 @@ export class Snapshots {
     const isWrong = !this.#world.isCalm() &&
       this.#random.chance(this.#options.wrongReportPermille);
     if (isWrong) this.#world.marks.hit("snapshotReportedWrongly");
-    this.#report(message.to, delay, arrives !== isWrong);
+    const ok = arrives !== isWrong;
+    this.#report({ peer: message.to, sentMs: delay, ok });
   }
 
   /** One has come to the end of its way: it is stored, then it counts. */
@@ -156,7 +157,9 @@ export class Snapshots {
     if (core.conf.votersOutgoing.length > 0) marks.hit("snapshotInJoint");
   }
 
-  #report(peer: NodeId, sentMs: number, ok: boolean): void {
+  #report(
+    { peer, sentMs, ok }: { peer: NodeId; sentMs: number; ok: boolean },
+  ): void {
     const { id, life } = this.#member;
     if (!ok) this.#world.marks.hit("snapshotReportedFailed");
     const delay = sentMs + this.#random.below(this.#options.reportMs + 1);

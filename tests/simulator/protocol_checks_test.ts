@@ -198,7 +198,7 @@ describe("every checker of the protocol is able to fail", () => {
     }
     const subject = { ...SUBJECT, create: () => new Merging() };
     const checks: (string | null | undefined)[] = [];
-    for (let seed = 1; seed <= SEEDS && checks.at(-1) == null; seed++) {
+    for (let seed = 1; seed <= SEEDS && !checks.at(-1); seed++) {
       const { failure } = simulate({
         seed,
         subject,
