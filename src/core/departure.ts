@@ -11,7 +11,7 @@ import { maybeSendAppend, sendTimeoutNow } from "./replication.ts";
 import { findHeir } from "./stall.ts";
 import { isVoter } from "./tracker.ts";
 import { transfer } from "./transfer.ts";
-import type { ConfState, NodeId } from "./types.ts";
+import type { ConfState, LogIndex, NodeId } from "./types.ts";
 
 /** Election timeouts after which a leader that left stops handing over. */
 const MAX_HAND_OVER_TIMEOUTS = 4;
@@ -33,6 +33,16 @@ export class Departure {
    * whether others know of its removal.
    */
   ticks = 0;
+  /** Whom this leader still has to tell that a change has removed them. */
+  leavers: NodeId[] = [];
+  /** Once this is committed, this leader tells of removals; see `mayTell`. */
+  proofIndex: LogIndex = 0;
+
+  /** The term is over. */
+  reset(): void {
+    this.leavers = [];
+    this.proofIndex = 0;
+  }
 }
 
 /**
@@ -75,17 +85,43 @@ export function turnAway(raft: Raft, message: Message): boolean {
       return false;
   }
   if (!isBarred(raft, message.from) || message.from === raft.id) return false;
-  tellRemoved(raft, message.from);
+  if (mayTell(raft)) tellRemoved(raft, message.from);
   if (message.type === "propose") answerProposal(raft, message, "notMember");
   return true;
 }
 
-/** A leader tells those whom a change has removed. */
-export function tellLeavers(raft: Raft, before: ConfState): void {
-  for (const id of raft.tracker.conf.removed) {
-    if (id === raft.id || before.removed.includes(id)) continue;
-    if (isBarred(raft, id)) tellRemoved(raft, id);
-  }
+/**
+ * A leader is to tell those whom a change has removed. Until then it alone may
+ * know that they are; what it appends now proves that others do.
+ */
+export function noteLeavers(raft: Raft, before: ConfState): void {
+  const { departure, log, term } = raft;
+  const leavers = raft.tracker.conf.removed.filter((id) =>
+    id !== raft.id && !before.removed.includes(id) && isBarred(raft, id)
+  );
+  if (leavers.length === 0) return;
+  departure.leavers.push(...leavers);
+  departure.proofIndex = log.lastIndex + 1;
+  log.append({ type: "noop", term, index: departure.proofIndex });
+}
+
+/** The commit index of this leader moved: it may tell now. */
+export function tellLeavers(raft: Raft): void {
+  const { departure } = raft;
+  if (departure.leavers.length === 0 || !mayTell(raft)) return;
+  for (const id of departure.leavers) tellRemoved(raft, id);
+  departure.leavers = [];
+}
+
+/**
+ * Whether the votes of those who left are needed no more (H79). A leader knows
+ * when: whoever holds an entry that it appended after it had applied the
+ * removal got the commit of that with it, onto its disk, and a quorum without
+ * the leavers holds it. Others know only of two that have learned of it.
+ */
+function mayTell({ role, committedInTerm, departure, log }: Raft): boolean {
+  return role !== "leader" ||
+    committedInTerm && log.commitIndex >= departure.proofIndex;
 }
 
 /**

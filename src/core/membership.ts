@@ -5,7 +5,7 @@
  * @module
  */
 import { applyChange, isJoint, leavesJoint } from "./conf_change.ts";
-import { beginHandOver, isHandingOver, tellLeavers } from "./departure.ts";
+import { beginHandOver, isHandingOver, noteLeavers } from "./departure.ts";
 import { InvariantError } from "./invariant.ts";
 import type { DropReason } from "./message.ts";
 import type { Raft } from "./raft.ts";
@@ -174,7 +174,7 @@ function switchTo(raft: Raft, conf: ConfState): void {
     if (campaigns && !raft.promotable) raft.becomeFollower(raft.term, null);
     return;
   }
-  tellLeavers(raft, before);
+  noteLeavers(raft, before);
   // Even without a vote of its own: what the rest holds may now be enough.
   const hasCommitted = raft.maybeCommit();
   if (hasCommitted) afterCommit(raft);

@@ -302,6 +302,7 @@ export class Raft {
     this.suspicion.clear();
     this.preference.reset();
     this.rest.end();
+    this.departure.reset();
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
     this.uncommittedFrom = 0;

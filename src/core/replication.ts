@@ -4,6 +4,7 @@
  * @module
  */
 import { changeLimit } from "./change_limit.ts";
+import { tellLeavers } from "./departure.ts";
 import type {
   AppendEntries,
   AppendEntriesResponse,
@@ -252,6 +253,7 @@ export function sendToWitnesses(raft: Raft): void {
 /** What follows when a leader's commit index moved. */
 export function afterCommit(raft: Raft): void {
   releaseHeldReads(raft);
+  tellLeavers(raft);
   broadcastAppend(raft);
 }
 
