@@ -238,17 +238,21 @@ function hasLearnersToPromote(group: SimGroup): boolean {
 
 /**
  * Who was removed and believes to have a vote, or knows better, learns it from
- * those whom it asks (thesis §4.2.3).
+ * those whom it asks (thesis §4.2.3): if one of them is left.
  */
 function hasUntoldLeavers({ oracle, members }: SimGroup): boolean {
   const present = oracle.committed.lastConf.conf;
+  const isLeft = (id: NodeId) =>
+    members.some((one) => one.id === id && !one.host.isDoomed);
   return members.some(({ id, core, isRunning }) => {
     if (core === undefined || !isRunning || core.quiesced) return false;
     if (!present.removed.includes(id) || core.removal !== null) return false;
     const { conf } = core;
     const campaigns = votesIn(conf, id) && !conf.witnesses.includes(id);
     return (campaigns || conf.removed.includes(id)) &&
-      conf.voters.some((voter) => present.voters.includes(voter));
+      conf.voters.some((voter) =>
+        present.voters.includes(voter) && isLeft(voter)
+      );
   });
 }
 
