@@ -252,8 +252,8 @@ export function sendToWitnesses(raft: Raft): void {
 
 /** What follows when a leader's commit index moved. */
 export function afterCommit(raft: Raft): void {
-  releaseHeldReads(raft);
   tellLeavers(raft);
+  releaseHeldReads(raft);
   broadcastAppend(raft);
 }
 
