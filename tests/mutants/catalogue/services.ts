@@ -164,16 +164,6 @@ const READ_MUTANTS: readonly Mutant[] = [
     }],
   },
   {
-    id: "read-alone-in-joint",
-    hazard: "H94, §4.3",
-    what: "the only voter of the new half reads without asking the old half",
-    patches: [{
-      file: READS,
-      find: `.every((id) => id === raft.id)`,
-      replace: `.includes(raft.id)`,
-    }],
-  },
-  {
     id: "read-at-applied-index",
     hazard: "H93",
     what: "a read waits for what was applied, not for what is committed",
