@@ -74,6 +74,11 @@ export interface CoreStatus {
   readonly leaseUntil: number;
   /** Whether it sleeps: its ticks are not needed. */
   readonly quiesced: boolean;
+  /**
+   * Whether it started with an empty log and was not brought up to date since:
+   * it may have held more once, and votes for empty logs only (H80).
+   */
+  readonly fresh: boolean;
   /** Whether its disk hangs, so that it must not lead (H20). */
   readonly stalled: boolean;
   /** The configuration in force. */
@@ -102,6 +107,7 @@ export function statusOf(raft: Raft): CoreStatus {
     pendingReads: raft.readOnly.count,
     leaseUntil: leaseUntil(raft),
     quiesced: raft.rest.isAsleep,
+    fresh: raft.fresh,
     stalled: isStalled(raft),
     conf: raft.tracker.conf,
     progress: raft.role === "leader" ? progressOf(raft) : [],

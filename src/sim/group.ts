@@ -191,10 +191,13 @@ export class SimGroup implements World {
    * configuration that somebody may have to go by.
    */
   hasQuorum(has: (id: NodeId) => boolean): boolean {
-    // An empty disk might have held something: it elects nobody who has more
-    // (H80).
-    const isFilled = (id: NodeId) =>
-      (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
+    // An empty disk might have held something: it elects nobody who has more,
+    // until a leader has brought it up to date (H80).
+    const isFilled = (id: NodeId) => {
+      const member = this.memberOf(id);
+      return (member?.disk.durable.lastIndex ?? 0) > 0 &&
+        member?.core?.status().fresh !== true;
+    };
     const isAnyFilled = this.members.some(({ id }) => has(id) && isFilled(id));
     const hasVoice = (id: NodeId) => has(id) && (isFilled(id) || !isAnyFilled);
     return confsInPlay(this.oracle.committed, this.members)
