@@ -1,6 +1,6 @@
 import { describe, it } from "node:test";
 import { assertEquals } from "@std/assert";
-import { bytes, Cluster, commands } from "./cluster.ts";
+import { bytes, Cluster, commands, type Member } from "./cluster.ts";
 import { leaders, Timeline } from "./timeline.ts";
 
 /** Member 1 leads and has committed a command. */
@@ -10,6 +10,21 @@ function led(size = 3): [Cluster, Timeline] {
   cluster.node(1).propose([bytes("a")]);
   cluster.settle();
   return [cluster, new Timeline(cluster)];
+}
+
+/** The target of a transfer that has a committed change left to apply. */
+function handingOverToTheSlow(): readonly [Cluster, Member] {
+  const [cluster] = led();
+  const target = cluster.member(3);
+  target.slowMachine = true;
+  cluster.node(1).proposeConfChange({
+    transition: "simple",
+    steps: [{ type: "addLearner", node: 4, address: "d:4" }],
+  });
+  cluster.settle();
+  cluster.node(1).transferLeadership(3);
+  cluster.settle();
+  return [cluster, target];
 }
 
 describe("leadership transfer (§3.10)", () => {
@@ -146,16 +161,7 @@ describe("leadership transfer (§3.10)", () => {
   });
 
   it("waits for the target to apply what changes the members (H77)", () => {
-    const [cluster] = led();
-    const target = cluster.member(3);
-    target.slowMachine = true;
-    cluster.node(1).proposeConfChange({
-      transition: "simple",
-      steps: [{ type: "addLearner", node: 4, address: "d:4" }],
-    });
-    cluster.settle();
-    cluster.node(1).transferLeadership(3);
-    cluster.settle();
+    const [cluster, target] = handingOverToTheSlow();
     assertEquals(leaders(cluster), [1]);
     target.applyAll();
     cluster.settle();
@@ -163,16 +169,7 @@ describe("leadership transfer (§3.10)", () => {
   });
 
   it("does not wait longer than the leader does (H113)", () => {
-    const [cluster] = led();
-    const target = cluster.member(3);
-    target.slowMachine = true;
-    cluster.node(1).proposeConfChange({
-      transition: "simple",
-      steps: [{ type: "addLearner", node: 4, address: "d:4" }],
-    });
-    cluster.settle();
-    cluster.node(1).transferLeadership(3);
-    cluster.settle();
+    const [cluster, target] = handingOverToTheSlow();
     for (let tick = 0; tick < 10; tick++) {
       for (const id of [1, 2, 3]) cluster.tick(id, 1);
       cluster.settle();

@@ -22,7 +22,7 @@ function run(
 }
 
 /** Three groups on three hosts, and nothing but these faults. */
-function only(...kinds: FaultKind[]): SimOverrides {
+function withFaults(...kinds: FaultKind[]): SimOverrides {
   const protocol = { kinds: [] };
   return { ticks: 800, members: 3, groups: 3, faults: { kinds }, protocol };
 }
@@ -52,11 +52,15 @@ describe("hosts with several groups", () => {
   });
 
   it("a crash takes all groups of a host, and nothing of the others", () => {
-    const { failure, marks } = run(2, only("crash"), ({ event, states }) => {
-      if (event.type !== "tick") return;
-      const groups = states.map(([group]) => group);
-      assertEquals(groups, groups.length === 0 ? [] : [1, 2, 3]);
-    });
+    const { failure, marks } = run(
+      2,
+      withFaults("crash"),
+      ({ event, states }) => {
+        if (event.type !== "tick") return;
+        const groups = states.map(([group]) => group);
+        assertEquals(groups, groups.length === 0 ? [] : [1, 2, 3]);
+      },
+    );
     assertEquals(failure, undefined);
     assertGreater(marks.crashed, 0);
   });
@@ -64,11 +68,11 @@ describe("hosts with several groups", () => {
   it("groups of a turn share a write, unless each has a device", () => {
     const disk = { minFlushMs: 10, spreadMs: 0 };
     const shared = run(5, {
-      ...only("clog"),
+      ...withFaults("clog"),
       disk: { ...disk, devicePerGroup: false },
     });
     const apart = run(5, {
-      ...only("clog"),
+      ...withFaults("clog"),
       disk: { ...disk, devicePerGroup: true },
     });
     assertEquals([shared.failure, apart.failure], [undefined, undefined]);
@@ -88,7 +92,7 @@ describe("hosts with several groups", () => {
 
 describe("disks of hosts", () => {
   it("a failed write stops the process, which comes back (H44)", () => {
-    const { failure, marks, okCount } = run(3, only("failDisk"));
+    const { failure, marks, okCount } = run(3, withFaults("failDisk"));
     assertEquals(failure, undefined);
     assertGreater(marks.stoppedByDisk, 0);
     assertGreater(marks.restartedWithLog, 0);
@@ -100,7 +104,7 @@ describe("disks of hosts", () => {
       const marks = { rotted: 0, rotRefused: 0 };
       for (let seed = 1; seed <= 4; seed++) {
         const result = run(seed, {
-          ...only("rot", "crash"),
+          ...withFaults("rot", "crash"),
           faults: { kinds: ["rot", "crash"], rotIsFinal },
         });
         assertEquals(result.failure, undefined, `seed ${seed}`);
@@ -115,9 +119,9 @@ describe("disks of hosts", () => {
   it("without checksums, rot and torn writes are found by the checkers (H140)", () => {
     for (
       const overrides of [
-        { ...only("rot", "crash") },
+        { ...withFaults("rot", "crash") },
         {
-          ...only("crash", "crashLeader", "bounce", "ambush"),
+          ...withFaults("crash", "crashLeader", "bounce", "ambush"),
           disk: { tornPermille: 1_000, minFlushMs: 30, spreadMs: 100 },
           clients: { count: 8, thinkMs: 200 },
         },
@@ -143,7 +147,7 @@ describe("the liveness phase", () => {
 
   it("fails within its bound of election timeouts if nobody can lead (H139)", () => {
     const overrides = {
-      ...only("clog"),
+      ...withFaults("clog"),
       ticks: 50,
       groups: 1,
       flags: [],
@@ -159,7 +163,7 @@ describe("the liveness phase", () => {
 
   it("somebody else leads while the disk of a leader says nothing (H20)", () => {
     const overrides = {
-      ...only("clog"),
+      ...withFaults("clog"),
       flags: [[{ stallTicks: 20 }], [{ stallTicks: 20 }], [{ stallTicks: 20 }]],
       tail: "hungLeader" as const,
     };
@@ -183,7 +187,7 @@ describe("the liveness phase", () => {
       const { failure } = run(
         2,
         {
-          ...only("clog"),
+          ...withFaults("clog"),
           core: { maxInflightBytes: 1 << 20, [name]: 1 },
           network: { minDelayMs: 200 },
           clients: { count: 8, thinkMs: 50, leaderPermille: 1_000 },
