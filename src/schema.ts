@@ -176,18 +176,18 @@ const natural = z.int().min(0);
  */
 const entries = z.custom<WireEntries>(isEntryList, "not a list of entries");
 
+/** Group, from, to, term. */
+const route = [id, id, id, natural] as const;
+
 const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   undefined,
-  z.tuple([z.literal(1), id, id, id, natural, natural, natural, z.boolean()]),
-  z.tuple([z.literal(2), id, id, id, natural, z.boolean(), natural, natural]),
-  z.tuple([z.literal(3), id, id, id, natural, natural, natural]),
-  z.tuple([z.literal(4), id, id, id, natural, z.boolean(), natural, natural]),
+  z.tuple([z.literal(1), ...route, natural, natural, z.boolean()]),
+  z.tuple([z.literal(2), ...route, z.boolean(), natural, natural]),
+  z.tuple([z.literal(3), ...route, natural, natural]),
+  z.tuple([z.literal(4), ...route, z.boolean(), natural, natural]),
   z.tuple([
     z.literal(5),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     natural,
     natural,
     natural,
@@ -196,10 +196,7 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   ]),
   z.tuple([
     z.literal(6),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     z.boolean(),
     natural,
     natural,
@@ -207,10 +204,7 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   ]),
   z.tuple([
     z.literal(7),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     natural,
     natural,
     natural,
@@ -218,24 +212,18 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   ]),
   z.tuple([
     z.literal(8),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     natural,
     natural,
     natural,
     natural,
   ]),
-  z.tuple([z.literal(9), id, id, id, natural, natural, natural, z.unknown()]),
-  z.tuple([z.literal(10), id, id, id, natural]),
-  z.tuple([z.literal(11), id, id, id, natural, id]),
+  z.tuple([z.literal(9), ...route, natural, natural, z.unknown()]),
+  z.tuple([z.literal(10), ...route]),
+  z.tuple([z.literal(11), ...route, id]),
   z.tuple([
     z.literal(12),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     natural,
     z.array(z.instanceof(Uint8Array)).max(MAX_MESSAGE_COMMANDS),
     z.tuple([z.instanceof(Uint8Array), natural.nullable(), z.boolean()])
@@ -243,19 +231,16 @@ const messageSchemas: readonly (z.ZodType<WireMessage> | undefined)[] = [
   ]),
   z.tuple([
     z.literal(13),
-    id,
-    id,
-    id,
-    natural,
+    ...route,
     natural,
     natural,
     natural,
     natural,
   ]),
-  z.tuple([z.literal(14), id, id, id, natural, natural]),
-  z.tuple([z.literal(15), id, id, id, natural, natural, natural]),
-  z.tuple([z.literal(16), id, id, id, natural, z.int().min(1).max(2), natural]),
-  z.tuple([z.literal(17), id, id, id, natural, natural]),
+  z.tuple([z.literal(14), ...route, natural]),
+  z.tuple([z.literal(15), ...route, natural, natural]),
+  z.tuple([z.literal(16), ...route, z.int().min(1).max(2), natural]),
+  z.tuple([z.literal(17), ...route, natural]),
 ];
 
 /** One check for the outermost array; each of its items gets its own. */
