@@ -5,21 +5,8 @@
  */
 import type { ConfChange, ConfChangeStep, NodeId } from "../core/types.ts";
 import { type ConfRoles, membersOf } from "./conf_model.ts";
+import type { ChangeKind } from "./options_protocol.ts";
 import type { SimRandom } from "./prng.ts";
-
-/** What kind of change is wanted. */
-export type ChangeKind =
-  | "addVoter"
-  | "addLearner"
-  | "addStaging"
-  | "addWitness"
-  | "promote"
-  | "demote"
-  | "remove"
-  | "removeLeader"
-  | "update"
-  | "replace"
-  | "nonsense";
 
 /** What a change is drawn from. */
 export interface ChangeInputs {

@@ -3,22 +3,16 @@
  *
  * @module
  */
-import type { ProtocolFaultKind, ProtocolOptions } from "./options_protocol.ts";
+import {
+  CHANGE_KINDS,
+  type ProtocolFaultKind,
+  type ProtocolOptions,
+} from "./options_protocol.ts";
 import type { SimRandom } from "./prng.ts";
 import type { SnapshotOptions } from "./snapshots.ts";
 
 const MEMBERSHIP_KINDS: readonly ProtocolFaultKind[] = [
-  "addVoter",
-  "addLearner",
-  "addStaging",
-  "addWitness",
-  "promote",
-  "demote",
-  "remove",
-  "removeLeader",
-  "update",
-  "replace",
-  "nonsense",
+  ...CHANGE_KINDS,
   "rivalChanges",
   "hastyChange",
   "jointCrash",

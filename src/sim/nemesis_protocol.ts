@@ -19,14 +19,18 @@ import {
   rolesAfter,
   rolesPromoted,
 } from "./conf_model.ts";
-import { type ChangeKind, drawChange, LEAVE_JOINT } from "./draw_change.ts";
+import { drawChange, LEAVE_JOINT } from "./draw_change.ts";
 import type { SimEvent } from "./events.ts";
 import { FigureEight } from "./figure_eight.ts";
 import type { Mark, MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
 import { type Link, linksBetween, type SimNetwork } from "./network.ts";
 import type { SimOptions } from "./options.ts";
-import type { ProtocolFaultKind } from "./options_protocol.ts";
+import {
+  CHANGE_KINDS,
+  type ChangeKind,
+  type ProtocolFaultKind,
+} from "./options_protocol.ts";
 import type { Oracle } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import { drawStranded } from "./strand.ts";
@@ -77,17 +81,10 @@ const HASTE_MS = 30;
 /** Longest time from a message to the blow that it provokes. */
 const BLOW_MS = 250;
 
-const CHANGE_KINDS: readonly ChangeKind[] = [
-  "addVoter",
-  "addLearner",
-  "addStaging",
-  "addWitness",
-  "promote",
-  "demote",
-  "remove",
-  "removeLeader",
-  "replace",
-];
+/** Kinds that change who counts: those meet trouble best. */
+const WEIGHTY_KINDS = CHANGE_KINDS.filter((kind) =>
+  kind !== "update" && kind !== "nonsense"
+);
 
 const CHANGE_MARK = {
   addVoter: "voterAddProposed",
@@ -176,7 +173,7 @@ export class ProtocolNemesis {
         this.#world.memberOf(step.node)?.act((core) => core.campaign());
         return;
       case "change":
-        return this.#propose(step.node, this.#random.pick(CHANGE_KINDS));
+        return this.#propose(step.node, this.#random.pick(WEIGHTY_KINDS));
       case "join":
         return this.#world.join(step.node);
       case "retire":
@@ -336,7 +333,7 @@ export class ProtocolNemesis {
       if (core?.role !== "leader") continue;
       this.#world.marks.hit("rivalChanges");
       for (let i = this.#random.between(1, 3); i > 0; i--) {
-        this.#propose(id, this.#random.pick(CHANGE_KINDS));
+        this.#propose(id, this.#random.pick(WEIGHTY_KINDS));
       }
     }
   }

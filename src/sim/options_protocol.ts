@@ -8,11 +8,32 @@
 import type { SnapshotOptions } from "./snapshots.ts";
 
 /**
- * One thing that may be asked of a group. Of one member at a time: `addVoter`,
- * `addLearner`, `addStaging`, `addWitness`, `promote`, `demote`, `remove`,
- * `removeLeader`, `update`. Of several at once: `replace`, by joint consensus;
- * `nonsense`, steps by chance (H84); `rivalChanges`, at everybody who believes
- * to lead (H90). `hastyChange` waits for an election and proposes
+ * Every kind of membership change. Of one member: `addVoter`, `addLearner`,
+ * `addStaging`, `addWitness`, `promote`, `demote`, `remove`, `removeLeader`,
+ * `update`. Of several at once: `replace`, by joint consensus, and `nonsense`,
+ * steps by chance (H84).
+ */
+export const CHANGE_KINDS = [
+  "addVoter",
+  "addLearner",
+  "addStaging",
+  "addWitness",
+  "promote",
+  "demote",
+  "remove",
+  "removeLeader",
+  "update",
+  "replace",
+  "nonsense",
+] as const;
+
+/** What kind of change is wanted: one of {@linkcode CHANGE_KINDS}. */
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
+/**
+ * One thing that may be asked of a group: a change of its membership, or one
+ * of these. `rivalChanges` are changes at everybody who believes to lead
+ * (H90). `hastyChange` waits for an election and proposes
  * a change at once (H76), `jointCrash` for a change of several members, and
  * crashes the leader (H82), `installCrash` for a snapshot and crashes its
  * receiver. `transfer` and `forgetLeader` are asked of anybody; `campaign` too,
@@ -22,17 +43,7 @@ import type { SnapshotOptions } from "./snapshots.ts";
  * lets it elect somebody in haste (H94, H95).
  */
 export type ProtocolFaultKind =
-  | "addVoter"
-  | "addLearner"
-  | "addStaging"
-  | "addWitness"
-  | "promote"
-  | "demote"
-  | "remove"
-  | "removeLeader"
-  | "update"
-  | "replace"
-  | "nonsense"
+  | ChangeKind
   | "rivalChanges"
   | "hastyChange"
   | "jointCrash"
