@@ -9,40 +9,159 @@ import type { NodeId } from "./core/types.ts";
 /** Every reason for which Balsa refuses or gives up. A closed set. */
 export type RaftErrorCode =
   // proposals, reads, membership
+  /**
+   * Another member leads, and the call is one that only a leader takes, or
+   * forwarding is off: ask `leader`.
+   */
   | "notLeader"
+  /** Nobody was known to lead until the deadline: wait, then ask again. */
   | "noLeader"
+  /**
+   * This member was removed from the group, or a transfer names one that is no
+   * voter that may lead: ask a present member, or name another one.
+   */
   | "notMember"
+  /**
+   * The leadership is being handed over, which lasts an election timeout at
+   * most: ask again.
+   */
   | "transferring"
+  /**
+   * A command, a change or a label is larger than its limit: make it smaller, or
+   * raise the limit on all members.
+   */
   | "tooLarge"
+  /**
+   * Too much waits already, here or for the leader's quorum: send less, and ask
+   * again later.
+   */
   | "overloaded"
+  /** The state machine refuses the shape of a command or query: correct it. */
   | "invalidCommand"
+  /**
+   * The leader changed on the way. If `outcome` is `unknown` the command may
+   * still commit: ask again through a session, or look first.
+   */
   | "leadershipLost"
+  /**
+   * The deadline passed first. If `outcome` is `unknown` the command may still
+   * commit: ask again through a session, or look first.
+   */
   | "timeout"
+  /**
+   * Another membership change is under way, or the leader is too new to take
+   * one: ask again.
+   */
   | "changePending"
+  /**
+   * The configuration is not the one that a membership change expected: read it
+   * anew, then decide again.
+   */
   | "conflict"
+  /**
+   * A membership change that comes to no valid configuration, or to the present
+   * one: correct it.
+   */
   | "invalidChange"
+  /**
+   * No quorum of the changed group is known to live: repair the members first,
+   * or use `force`.
+   */
   | "quorumAtRisk"
+  /**
+   * A membership change names an id that was removed, and ids are used once:
+   * take a new one.
+   */
   | "removedMember"
+  /**
+   * A membership change names a member that the group does not have: correct
+   * it.
+   */
   | "unknownMember"
+  /**
+   * The group knows nothing of the session any more, so the command may have
+   * been applied before: look at the state, and open a new session.
+   */
   | "sessionExpired"
   // life of a member or host
+  /**
+   * The member or its host was told to stop, or is stopping: start it again, or
+   * ask another one.
+   */
   | "stopped"
+  /**
+   * The group removed this member, which therefore stopped for good: delete its
+   * data; to come back it needs a new id.
+   */
   | "removed"
+  /**
+   * The group knows this member by another data directory, and stopped it: bring
+   * that one back, or remove the member and add a new id (H80).
+   */
   | "replacedDisk"
+  /**
+   * The state machine threw, when it applied or answered something: correct the
+   * machine, then start the member again if it has stopped.
+   */
   | "machineFailed"
+  /**
+   * Something happened that never can; the member stopped before it could do
+   * harm: report it, with the message.
+   */
   | "invariantBroken"
   // storage
+  /**
+   * A write to storage failed, and what is on disk is uncertain; the host
+   * stopped: repair the disk, then start it again.
+   */
   | "storageFailed"
+  /**
+   * What was read is not what was written: restore the file, or replace the
+   * member by one with a new id.
+   */
   | "corrupt"
+  /**
+   * Another process has the data directory open: stop that one, or choose
+   * another directory.
+   */
   | "locked"
+  /**
+   * The data is of another deployment, member or address than it is opened for:
+   * correct the path or the settings.
+   */
   | "identityMismatch"
+  /**
+   * Data or a command was written by another version of the software: use one
+   * that knows it.
+   */
   | "unsupportedFormat"
+  /** The entries asked for have given way to a snapshot: begin behind that. */
   | "compacted"
+  /**
+   * This member or storage cannot do that at all, as a witness cannot read: ask
+   * another one, or make their settings equal.
+   */
   | "unsupported"
   // transport
+  /**
+   * Bytes from the network are no message: see that both ends are members of
+   * the same protocol version.
+   */
   | "malformedFrame"
+  /**
+   * A message is larger than a frame may be: raise the limit on both ends, or
+   * send less at once.
+   */
   | "frameTooLarge"
+  /**
+   * The other end refuses the connection, and says why in the message: correct
+   * address, cluster, secret or version.
+   */
   | "handshakeRefused"
+  /**
+   * Nobody answers at an address, or no voter took the leadership over: wait,
+   * or repair the connection, then ask again.
+   */
   | "unreachable";
 
 /**
