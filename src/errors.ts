@@ -27,7 +27,7 @@ export type RaftErrorCode =
    */
   | "transferring"
   /**
-   * A command, a change or a label is larger than its limit: make it smaller, or
+   * A command, a change or a write is larger than its limit: make it smaller, or
    * raise the limit on all members.
    */
   | "tooLarge"

@@ -114,7 +114,7 @@ export class SimGroup implements World {
       this.marks,
     );
     this.packetMarks = new PacketMarks(this.marks);
-    this.bounds = new BoundChecks(this.options);
+    this.bounds = new BoundChecks(this.options, this.marks);
     this.leases = new LeaseChecks(this.members, this.oracle);
     this.offices = new OfficeChecks(electionTicks);
     for (const id of this.conf.voters) this.addMember(id);

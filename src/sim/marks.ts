@@ -166,6 +166,7 @@ export const MARKS = [
   "clockJumped",
   "leaderStranded",
   "foundingLearned",
+  "windowFullOfBytes",
 ] as const;
 
 /** The name of something that a run may reach. */

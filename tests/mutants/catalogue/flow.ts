@@ -37,6 +37,27 @@ export const FLOW: readonly Mutant[] = [
     }],
   },
   {
+    id: "window-bytes-unbounded",
+    hazard: "H36",
+    what: "bytes in flight are not limited, but their appends",
+    patches: [{
+      file: INFLIGHTS,
+      find:
+        `return this.#count === this.#maxCount || this.#bytes >= this.#maxBytes;`,
+      replace: `return this.#count === this.#maxCount;`,
+    }],
+  },
+  {
+    id: "window-bytes-uncounted",
+    hazard: "H36",
+    what: "appends take no room of the bytes in the window",
+    patches: [{
+      file: INFLIGHTS,
+      find: `this.#bytes += bytes;`,
+      replace: ``,
+    }],
+  },
+  {
     id: "full-window-ignored",
     hazard: "H36",
     what: "appends go out though the window is full",
