@@ -87,22 +87,9 @@ export class FrameReader {
    * @throws {RaftError} `corrupt` if there is none, or it is damaged.
    */
   async next(): Promise<readonly unknown[]> {
-    const header = await this.#take(HEADER_BYTES);
-    const view = new DataView(header.buffer);
-    const length = view.getUint32(0);
-    if (length > MAX_FRAME_BYTES) {
-      throw this.#corrupt(
-        `it announces ${length} bytes, at most ${MAX_FRAME_BYTES} are allowed`,
-      );
-    }
-    const payload = await this.#take(length);
-    const hash = frameHash(payload, this.#ordinal);
-    if (hash !== view.getUint32(4)) {
-      throw this.#corrupt(
-        `its hash is ${hash}, its header says ${view.getUint32(4)}`,
-      );
-    }
-    const content = this.#decode(payload);
+    const header = readHeader(await this.#take(HEADER_BYTES), this.#ordinal);
+    const payload = await this.#take(header.length);
+    const content = openFrame(payload, header.hash, this.#ordinal);
     this.#ordinal += 1;
     return content;
   }
@@ -135,28 +122,13 @@ export class FrameReader {
     await this.#source.return?.();
   }
 
-  #decode(payload: Uint8Array): readonly unknown[] {
-    let content: unknown;
-    try {
-      content = decodeCbor(payload);
-    } catch (cause) {
-      throw this.#corrupt("it is no CBOR", cause);
-    }
-    if (!Array.isArray(content)) {
-      throw this.#corrupt("it is no array");
-    }
-    return content;
-  }
-
   /** Exactly `length` bytes that belong to the caller. */
   async #take(length: number): Promise<Uint8Array> {
     const taken = new Uint8Array(length);
     let filled = 0;
     while (filled < length) {
       if (this.#unread.length === 0 && !await this.#pull()) {
-        throw this.#corrupt(
-          `the stream ends after ${filled} of ${length} bytes`,
-        );
+        throw endsEarly(filled, length, this.#ordinal);
       }
       const part = this.#unread.subarray(0, length - filled);
       taken.set(part, filled);
@@ -177,12 +149,105 @@ export class FrameReader {
     }
     return true;
   }
+}
 
-  #corrupt(what: string, cause?: unknown): RaftError {
-    return new RaftError(
-      "corrupt",
-      `Cannot read snapshot frame ${this.#ordinal}: ${what}`,
-      cause === undefined ? {} : { cause },
+/** Reads frames from bytes that are all at hand, without waiting. */
+export class FrameParser {
+  /** What is not read yet. */
+  #unread: Uint8Array;
+  #ordinal = 0;
+
+  /** Reads from `bytes`, which nobody changes meanwhile. */
+  constructor(bytes: Uint8Array) {
+    this.#unread = bytes;
+  }
+
+  /**
+   * The content of the next frame; its byte fields are views on the bytes.
+   *
+   * @throws {RaftError} `corrupt` if there is none, or it is damaged.
+   */
+  next(): readonly unknown[] {
+    const header = readHeader(this.#take(HEADER_BYTES), this.#ordinal);
+    const payload = this.#take(header.length);
+    const content = openFrame(payload, header.hash, this.#ordinal);
+    this.#ordinal += 1;
+    return content;
+  }
+
+  /** Everything behind the frames read so far. */
+  rest(): Uint8Array {
+    const rest = this.#unread;
+    this.#unread = new Uint8Array(0);
+    return rest;
+  }
+
+  #take(length: number): Uint8Array {
+    const taken = this.#unread.subarray(0, length);
+    if (taken.length < length) {
+      throw endsEarly(taken.length, length, this.#ordinal);
+    }
+    this.#unread = this.#unread.subarray(length);
+    return taken;
+  }
+}
+
+/** Length and hash of the payload that follows. */
+function readHeader(
+  header: Uint8Array,
+  ordinal: number,
+): { length: number; hash: number } {
+  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
+  const length = view.getUint32(0);
+  if (length > MAX_FRAME_BYTES) {
+    throw corruptFrame(
+      ordinal,
+      `it announces ${length} bytes, at most ${MAX_FRAME_BYTES} are allowed`,
     );
   }
+  return { length, hash: view.getUint32(4) };
+}
+
+/** The content of a payload that has the hash of its header. */
+function openFrame(
+  payload: Uint8Array,
+  wanted: number,
+  ordinal: number,
+): readonly unknown[] {
+  const hash = frameHash(payload, ordinal);
+  if (hash !== wanted) {
+    throw corruptFrame(
+      ordinal,
+      `its hash is ${hash}, its header says ${wanted}`,
+    );
+  }
+  let content: unknown;
+  try {
+    content = decodeCbor(payload);
+  } catch (cause) {
+    throw corruptFrame(ordinal, "it is no CBOR", cause);
+  }
+  if (!Array.isArray(content)) {
+    throw corruptFrame(ordinal, "it is no array");
+  }
+  return content;
+}
+
+function endsEarly(taken: number, length: number, ordinal: number): RaftError {
+  return corruptFrame(
+    ordinal,
+    `the stream ends after ${taken} of ${length} bytes`,
+  );
+}
+
+function corruptFrame(
+  ordinal: number,
+  what: string,
+  cause?: unknown,
+): RaftError {
+  return new RaftError(
+    "corrupt",
+    `Cannot read snapshot frame ${ordinal}: ${what}`,
+    cause === undefined ? {} : { cause },
+  );
 }

@@ -2,6 +2,7 @@ import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   frameChunks,
+  FrameParser,
   FrameReader,
   FrameWriter,
   MAX_FRAME_BYTES,
@@ -121,6 +122,40 @@ describe("FrameReader", () => {
     await reader.next();
     await reader.close();
     assert(released);
+  });
+});
+
+describe("FrameParser", () => {
+  function parseFrames(bytes: Uint8Array): (readonly unknown[])[] {
+    const parser = new FrameParser(bytes);
+    const found = contents.map(() => parser.next());
+    assertEquals(parser.rest(), new Uint8Array(0));
+    return found;
+  }
+
+  it("gives the contents back at once, and what follows them", () => {
+    const bytes = join([...framesOf(contents), new Uint8Array([7, 8, 9])]);
+    const parser = new FrameParser(bytes);
+    for (const content of contents) assertEquals(parser.next(), content);
+    assertEquals(parser.rest(), new Uint8Array([7, 8, 9]));
+    assertEquals(parser.rest(), new Uint8Array(0));
+  });
+
+  it("refuses what a FrameReader refuses, with the same words", async () => {
+    const bytes = join(framesOf(contents));
+    const wrong: Uint8Array[] = [
+      new Uint8Array([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]),
+    ];
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = bytes.slice();
+      flipped[at] = (flipped[at] ?? 0) ^ 0x10;
+      wrong.push(flipped, bytes.subarray(0, at));
+    }
+    for (const damaged of wrong) {
+      const error = assertThrows(() => parseFrames(damaged), RaftError);
+      const { message } = await assertCorrupt(readFrames(damaged));
+      assertEquals([error.code, error.message], ["corrupt", message]);
+    }
   });
 });
 

@@ -4,13 +4,23 @@
  *
  * @module
  */
-import { copyBytes, decodeCbor, encodeCborBriefly } from "../codec.ts";
 import { isRaftError, RaftError } from "../errors.ts";
-import { frameChunks, FrameReader } from "../snapshot_frames.ts";
+import { frameChunks, FrameParser, FrameReader } from "../snapshot_frames.ts";
 import { CommandCodec, type SessionRef } from "./command_codec.ts";
 import { type MachineRunnerOptions, parseLimits } from "./limits.ts";
-import { readSessions, sessionFrames } from "./session_snapshot.ts";
-import { type ResultSlot, type SessionLimits, Sessions } from "./sessions.ts";
+import {
+  type ApplyOutcome,
+  outcomesOf,
+  sessionExpired,
+  type Step,
+} from "./outcomes.ts";
+import {
+  parseSessions,
+  readSessions,
+  type RestoredSessions,
+  sessionFrames,
+} from "./session_snapshot.ts";
+import { type SessionLimits, Sessions } from "./sessions.ts";
 import type { Entry, LogIndex, SnapshotMeta } from "../core/types.ts";
 import type {
   Applied,
@@ -20,31 +30,7 @@ import type {
 
 export type { SessionRef } from "./command_codec.ts";
 export type { MachineRunnerOptions } from "./limits.ts";
-
-/**
- * What became of a committed entry: the machine's result, the reason for
- * which a command of a session was not applied (again), or nothing, for
- * entries that hold no command or that a durable machine had applied before.
- */
-export type ApplyOutcome<R> =
-  | { readonly type: "result"; readonly result: R }
-  | { readonly type: "refused"; readonly error: RaftError }
-  | { readonly type: "none" };
-
-/**
- * Longest encoded result that is kept for repeats, in bytes. The repeat of a
- * command with a longer one is refused; it is still not applied twice.
- */
-export const MAX_RESULT_BYTES: number = 1024 * 1024;
-
-const RESULT_NOT_KEPT = "it was applied before, its result was not kept";
-
-/** What is to be done about one entry of a batch. */
-type Step =
-  | { readonly type: "none" }
-  | { readonly type: "apply"; readonly slot: ResultSlot | undefined }
-  | { readonly type: "repeat"; readonly slot: ResultSlot }
-  | { readonly type: "refused"; readonly error: RaftError };
+export { type ApplyOutcome, MAX_RESULT_BYTES } from "./outcomes.ts";
 
 const NONE_STEP: Step = { type: "none" };
 const APPLY_STEP: Step = { type: "apply", slot: undefined };
@@ -177,6 +163,30 @@ export class MachineRunner<C, R, Q, A> {
    * or `restore` is pending or the log is replayed to a machine that is ahead.
    */
   snapshot(): SnapshotSource {
+    const frames = this.sessionFrames();
+    const index = this.#appliedIndex;
+    let machine: SnapshotSource;
+    try {
+      machine = this.#machine.snapshot();
+    } catch (cause) {
+      throw this.#fail(`take a snapshot at ${index}`, cause);
+    }
+    return {
+      async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+        yield* frameChunks(frames);
+        yield* machine.chunks();
+      },
+      release: () => machine.release?.(),
+    };
+  }
+
+  /**
+   * What a snapshot as of `appliedIndex` begins with; the machine's own bytes
+   * follow. The frames are made as they are read, while applies go on.
+   *
+   * @throws {RaftError} Like {@linkcode snapshot}.
+   */
+  sessionFrames(): Iterable<Uint8Array> {
     this.#assertUsable("take a snapshot");
     const index = this.#appliedIndex;
     if (this.isReplaying) {
@@ -187,19 +197,7 @@ export class MachineRunner<C, R, Q, A> {
       );
     }
     const sessions = this.#sessions.capture();
-    let machine: SnapshotSource;
-    try {
-      machine = this.#machine.snapshot();
-    } catch (cause) {
-      throw this.#fail(`take a snapshot at ${index}`, cause);
-    }
-    return {
-      async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-        yield* frameChunks(sessionFrames(sessions, index));
-        yield* machine.chunks();
-      },
-      release: () => machine.release?.(),
-    };
+    return { [Symbol.iterator]: () => sessionFrames(sessions, index) };
   }
 
   /**
@@ -216,16 +214,34 @@ export class MachineRunner<C, R, Q, A> {
     meta: SnapshotMeta,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
-    this.#assertIdle("restore");
-    if (meta.index < this.#appliedIndex) {
-      throw new RaftError(
-        "invariantBroken",
-        `Cannot restore a snapshot at ${meta.index}: ` +
-          `${this.#appliedIndex} is applied`,
-      );
-    }
+    this.#assertNewer(meta);
     const work = this.#restore(meta, chunks);
     await this.#track(work);
+  }
+
+  /**
+   * {@linkcode restore} for who has all bytes and cannot wait: `become` gives
+   * the machine its part, unless it already holds more.
+   *
+   * @throws {RaftError} Like {@linkcode restore}.
+   */
+  restoreNow(
+    meta: SnapshotMeta,
+    bytes: Uint8Array,
+    become: (bytes: Uint8Array) => void,
+  ): void {
+    this.#assertNewer(meta);
+    const parser = new FrameParser(bytes);
+    const restored = parseSessions(parser, this.#limits);
+    assertIndex(meta, restored);
+    try {
+      if (!this.#holds(meta.index)) {
+        become(parser.rest());
+      }
+    } catch (cause) {
+      throw this.#fail(`restore a snapshot at ${meta.index}`, cause);
+    }
+    this.#adopt(restored);
   }
 
   /**
@@ -302,26 +318,7 @@ export class MachineRunner<C, R, Q, A> {
     steps: readonly Step[],
     results: readonly R[],
   ): ApplyOutcome<R>[] {
-    const outcomes: ApplyOutcome<R>[] = [];
-    let used = 0;
-    for (const step of steps) {
-      if (step.type === "apply") {
-        if (used === results.length) {
-          throw wrongCount(used, commandCount(steps));
-        }
-        const result = results[used] as R; // In range, may be undefined.
-        used += 1;
-        if (step.slot !== undefined) {
-          step.slot.bytes = encodeResult(result);
-        }
-        outcomes.push({ type: "result", result });
-      } else {
-        outcomes.push(answerFromTable(step));
-      }
-    }
-    if (used !== results.length) {
-      throw wrongCount(results.length, used);
-    }
+    const outcomes = outcomesOf(steps, results);
     this.#appliedIndex = entries.at(-1)?.index ?? this.#appliedIndex;
     return outcomes;
   }
@@ -347,14 +344,8 @@ export class MachineRunner<C, R, Q, A> {
   ): Promise<void> {
     const reader = new FrameReader(chunks);
     try {
-      const { sessions, index } = await readSessions(reader, this.#limits);
-      if (index !== meta.index) {
-        throw new RaftError(
-          "corrupt",
-          `Cannot restore a snapshot at ${meta.index}: its content is as of ` +
-            `${index}`,
-        );
-      }
+      const restored = await readSessions(reader, this.#limits);
+      assertIndex(meta, restored);
       try {
         if (!this.#holds(meta.index)) {
           await this.#machine.restore(reader.rest());
@@ -362,12 +353,16 @@ export class MachineRunner<C, R, Q, A> {
       } catch (cause) {
         throw this.#fail(`restore a snapshot at ${meta.index}`, cause);
       }
-      this.#sessions = sessions;
-      this.#appliedIndex = meta.index;
-      this.#failure = undefined;
+      this.#adopt(restored);
     } finally {
       await reader.close();
     }
+  }
+
+  #adopt({ sessions, index }: RestoredSessions): void {
+    this.#sessions = sessions;
+    this.#appliedIndex = index;
+    this.#failure = undefined;
   }
 
   /** Whether the machine needs no snapshot to be at least at `index`. */
@@ -405,6 +400,17 @@ export class MachineRunner<C, R, Q, A> {
     }
   }
 
+  #assertNewer({ index }: SnapshotMeta): void {
+    this.#assertIdle("restore");
+    if (index < this.#appliedIndex) {
+      throw new RaftError(
+        "invariantBroken",
+        `Cannot restore a snapshot at ${index}: ` +
+          `${this.#appliedIndex} is applied`,
+      );
+    }
+  }
+
   #assertUsable(action: string): void {
     this.#assertIdle(action);
     if (this.#failure !== undefined) {
@@ -428,43 +434,14 @@ export class MachineRunner<C, R, Q, A> {
 
 function noop(): void {}
 
-/** The outcome of an entry that the machine did not see. */
-function answerFromTable<R>(
-  step: Exclude<Step, { readonly type: "apply" }>,
-): ApplyOutcome<R> {
-  if (step.type !== "repeat") {
-    return step;
+function assertIndex(meta: SnapshotMeta, { index }: RestoredSessions): void {
+  if (index === meta.index) {
+    return;
   }
-  const { bytes } = step.slot;
-  if (bytes === null || bytes === undefined) {
-    return { type: "refused", error: sessionExpired(RESULT_NOT_KEPT) };
-  }
-  // The copy keeps the answer's byte fields apart from the table (H121).
-  return { type: "result", result: decodeCbor(copyBytes(bytes)) as R };
-}
-
-/** The result as kept in the table; with its own memory, or not at all. */
-function encodeResult(result: unknown): Uint8Array | null {
-  const encoded = encodeCborBriefly(result);
-  return encoded.length > MAX_RESULT_BYTES ? null : copyBytes(encoded);
-}
-
-function commandCount(steps: readonly Step[]): number {
-  return steps.filter(({ type }) => type === "apply").length;
-}
-
-function wrongCount(results: number, commands: number): Error {
-  return new Error(
-    `The machine returned ${results} results for ${commands} commands`,
-  );
-}
-
-/** The command may have been applied when it came first. */
-function sessionExpired(what: string): RaftError {
-  return new RaftError(
-    "sessionExpired",
-    `Cannot apply a command of a session: ${what}`,
-    { outcome: "unknown" },
+  throw new RaftError(
+    "corrupt",
+    `Cannot restore a snapshot at ${meta.index}: its content is as of ` +
+      `${index}`,
   );
 }
 

@@ -20,6 +20,7 @@ import * as z from "zod";
 import { RaftError } from "../errors.ts";
 import {
   FRAME_TARGET_BYTES,
+  type FrameParser,
   type FrameReader,
   FrameWriter,
 } from "../snapshot_frames.ts";
@@ -152,30 +153,53 @@ export async function readSessions(
 ): Promise<RestoredSessions> {
   const index = parseHeader(await reader.next(), limits);
   const sessions = new Sessions(limits);
-  for (;;) {
-    const frame = parse(bodyFrame, await reader.next());
-    if (frame[0] === KIND.end) {
-      const found = [
-        KIND.end,
-        sessions.clientCount,
-        sessions.retiredCount,
-        sessions.resultCount,
-        sessions.checksum(),
-      ];
-      if (found.some((value, at) => value !== frame[at])) {
-        throw corrupt(`its end says ${frame}, its content ${found}`);
-      }
-      return { sessions, index };
-    }
-    try {
-      restoreFrame(sessions, frame);
-    } catch (cause) {
-      throw corrupt(cause instanceof Error ? cause.message : "", cause);
-    }
-  }
+  while (!restoreFrame(sessions, await reader.next()));
+  return { sessions, index };
 }
 
+/**
+ * {@linkcode readSessions} without waiting, from bytes that are all at hand.
+ *
+ * @throws {RaftError} Like it.
+ */
+export function parseSessions(
+  parser: FrameParser,
+  limits: SessionLimits,
+): RestoredSessions {
+  const index = parseHeader(parser.next(), limits);
+  const sessions = new Sessions(limits);
+  while (!restoreFrame(sessions, parser.next()));
+  return { sessions, index };
+}
+
+/** Adds what a frame holds. Returns whether it is the last one. */
 function restoreFrame(
+  sessions: Sessions,
+  content: readonly unknown[],
+): boolean {
+  const frame = parse(bodyFrame, content);
+  if (frame[0] === KIND.end) {
+    const found = [
+      KIND.end,
+      sessions.clientCount,
+      sessions.retiredCount,
+      sessions.resultCount,
+      sessions.checksum(),
+    ];
+    if (found.some((value, at) => value !== frame[at])) {
+      throw corrupt(`its end says ${frame}, its content ${found}`);
+    }
+    return true;
+  }
+  try {
+    restoreClients(sessions, frame);
+  } catch (cause) {
+    throw corrupt(cause instanceof Error ? cause.message : "", cause);
+  }
+  return false;
+}
+
+function restoreClients(
   sessions: Sessions,
   frame: z.infer<typeof clientsFrame> | z.infer<typeof retiredFrame>,
 ): void {

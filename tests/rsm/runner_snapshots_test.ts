@@ -42,6 +42,70 @@ describe("MachineRunner snapshots", () => {
     }
   });
 
+  it("are restored at once where all bytes are at hand", async () => {
+    const original = start();
+    applyNow(original, ["a", "c/1"], ["b"], ["d", "e/7"]);
+    const bytes = await snapshotOf(original);
+    const journal = new Journal();
+    const lines = ["1:a", "2:b", "3:d"];
+    const own = journal.sizeOf(lines);
+    const frames = original.sessionFrames();
+    assertEquals(join([...frames]), bytes.subarray(0, bytes.length - own));
+    assertEquals([...frames].length, 3); // as often as it is read
+    const copy = start(journal);
+    copy.restoreNow(metaAt(3), bytes, (rest) => {
+      assertEquals(rest.length, own);
+      journal.lines = lines;
+    });
+    assertEquals(copy.appliedIndex, 3);
+    assertEquals(copy.sessionChecksum(), original.sessionChecksum());
+    assertEquals(brief(applyNow(copy, ["d", "e/7"])), [
+      { line: "3:d", count: 3 },
+    ]);
+  });
+
+  it("restored at once are refused like all others, changing nothing", async () => {
+    const original = start();
+    applyNow(original, ["a", "c/1"], ["b"]);
+    const bytes = await snapshotOf(original);
+    const never = () => assert(false, "the machine must not be asked");
+    const refusal = (index: number, from: Uint8Array, code: string) =>
+      assertCode(
+        assertThrows(
+          () => original.restoreNow(metaAt(index), from, never),
+          RaftError,
+        ),
+        code,
+      );
+    refusal(1, bytes, "invariantBroken");
+    refusal(3, bytes, "corrupt");
+    refusal(2, bytes.subarray(0, 40), "corrupt");
+    assertEquals(await snapshotOf(original), bytes);
+    const broken = start();
+    const fail = () =>
+      broken.restoreNow(metaAt(2), bytes, () => {
+        throw new Error("it is full");
+      });
+    assertCode(assertThrows(fail, RaftError), "machineFailed");
+    assertCode(
+      assertThrows(() => broken.snapshot(), RaftError),
+      "machineFailed",
+    );
+  });
+
+  it("restored at once leave alone a machine that holds more (H57)", async () => {
+    const original = start();
+    applyNow(original, ["a", "c/1"]);
+    const bytes = await snapshotOf(original);
+    const journal = new Journal({ durable: true });
+    applyNow(start(journal), ["a", "c/1"], ["b"]);
+    const runner = start(journal);
+    runner.restoreNow(metaAt(1), bytes, () => assert(false, "it holds more"));
+    assertEquals(runner.appliedIndex, 1);
+    assertEquals(runner.sessionChecksum(), original.sessionChecksum());
+    assertEquals(journal.lines, ["1:a", "2:b"]);
+  });
+
   it("replace what was there, sessions too (H67)", async () => {
     const original = start();
     applyNow(original, ["a", "c/1"]);
