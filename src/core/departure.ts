@@ -185,6 +185,9 @@ export function tickHandOver(raft: Raft): void {
 function appoint(raft: Raft): void {
   const { transferTarget, tracker, log } = raft;
   if (transferTarget === null) {
+    // Until a quorum without this leader holds what is committed, it alone can
+    // bring it to them: whoever begins with nothing elects nobody (H80).
+    if (tracker.quorumMatch() < log.commitIndex) return;
     const heir = findHeir(raft);
     if (heir !== null) transfer(raft, heir);
     return;

@@ -161,7 +161,6 @@ export function restoreSnapshot(raft: Raft, snapshot: SnapshotMeta): void {
   raft.log.restore(snapshot);
   raft.confIndex = snapshot.index;
   raft.tracker.switchTo(snapshot.conf, raft.log.lastIndex);
-  raft.fresh = false;
 }
 
 function switchTo(raft: Raft, conf: ConfState): void {

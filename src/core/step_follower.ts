@@ -109,7 +109,7 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
   if (matched !== undefined) {
     // Never beyond what this message proved (H24).
     log.commitTo(Math.min(commitIndex, matched));
-    if (matched >= commitIndex) raft.fresh = false;
+    noteRefilled(raft, commitIndex);
     acknowledge(raft, message.from, matched);
     return;
   }
@@ -129,11 +129,23 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
   });
 }
 
+/**
+ * Whoever holds what its leader has committed in its own term holds everything
+ * that was committed before, and so what it may have lost (H80, thesis §6.4).
+ * Before that a leader's commit index may lie far behind.
+ */
+function noteRefilled(raft: Raft, leaderCommit: LogIndex): void {
+  if (raft.fresh && raft.log.runs.termAt(leaderCommit) === raft.term) {
+    raft.fresh = false;
+  }
+}
+
 function handleHeartbeat(raft: Raft, message: Heartbeat): void {
   // Beyond our log lies what this member lost; it proves nothing (H28).
   if (message.commitIndex <= raft.log.lastIndex) {
     raft.log.commitTo(message.commitIndex);
   }
+  noteRefilled(raft, message.leaderCommit ?? 0);
   raft.send({
     type: "heartbeatResponse",
     from: raft.id,
