@@ -15,6 +15,7 @@ const seconds = z.number().positive();
 const timed = z.object({ seconds });
 const placed = z.object({ directory: z.string() });
 const disk = z.object({ directory: z.string(), bytes: count, seconds });
+const stored = z.object({ directory: z.string(), seconds });
 const leading = z.object({
   directory: z.string(),
   followers: z.array(count),
@@ -50,6 +51,11 @@ async function main(command: string, options: unknown): Promise<void> {
       const { measureDisk } = await import("./disk.ts");
       const { directory, bytes, seconds } = disk.parse(options);
       return finish(await measureDisk(join(directory, FILE), bytes, seconds));
+    }
+    case "appends": {
+      const { measureAppends } = await import("./appends.ts");
+      const { directory, seconds } = stored.parse(options);
+      return finish(await measureAppends(directory, seconds));
     }
     case "load": {
       const { measureLoad } = await import("./load.ts");

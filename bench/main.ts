@@ -31,7 +31,7 @@ import {
   table,
 } from "./stats.ts";
 
-const PARTS = ["core", "hosts", "http"] as const;
+const PARTS = ["core", "hosts", "storage", "http"] as const;
 
 const list = z.string().transform((text) => text.split(","));
 const settings = z.object({
@@ -78,6 +78,9 @@ async function main(settings: Settings): Promise<void> {
       await benchIdle(settings, runtime);
     }
     if (settings.only.includes("hosts")) await benchHosts(settings, runtime);
+    if (settings.only.includes("storage")) {
+      await benchAppends(settings, runtime, directory);
+    }
     if (settings.only.includes("http")) {
       await benchDisk(settings, runtime, directory);
       await benchHttp(settings, runtime, directory);
@@ -158,6 +161,36 @@ async function benchHosts(settings: Settings, runtime: Runtime): Promise<void> {
       format(figures.commitsPerSecond),
       format(figures.nullCommitsPerSecond),
       formatRatio(figures.commitsPerSecond, figures.nullCommitsPerSecond),
+    ]),
+  ));
+}
+
+const appendFigures = z.array(z.object({
+  what: z.string(),
+  writers: z.number(),
+  bytes: z.number(),
+  appendsPerSecond: z.number(),
+  rawPerSecond: z.number(),
+  sequentialPerSecond: z.number(),
+}));
+
+async function benchAppends(
+  settings: Settings,
+  runtime: Runtime,
+  directory: string,
+): Promise<void> {
+  const seconds = settings.seconds ?? (settings.quick ? 3 : 15);
+  const result = await runBench(runtime, "appends", { directory, seconds });
+  print("\nDurable appends to the write-ahead log:\n");
+  print(table(
+    ["append", "writers", "a second", "MiB/s", "of rewriting", "of new files"],
+    appendFigures.parse(result).map((figures) => [
+      figures.what,
+      String(figures.writers),
+      format(figures.appendsPerSecond),
+      format(figures.appendsPerSecond * figures.bytes / (1 << 20)),
+      formatRatio(figures.appendsPerSecond, figures.rawPerSecond),
+      formatRatio(figures.appendsPerSecond, figures.sequentialPerSecond),
     ]),
   ));
 }
