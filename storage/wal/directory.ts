@@ -8,7 +8,6 @@ import { corruption } from "./errors.ts";
 import { readFully, type WalFileSystem } from "./file_system.ts";
 import {
   decodeHeader,
-  encodeHeader,
   type LogIdentity,
   MAX_HEADER_BYTES,
   mintIncarnation,
@@ -17,6 +16,7 @@ import {
   identityPath,
   readIdentity,
   requireDeployment,
+  type StoredIdentity,
   writeIdentity,
 } from "./identity.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
@@ -39,8 +39,7 @@ export interface DirectoryOptions {
 }
 
 /** A directory that is ours and holds a log. */
-export interface OpenDirectory {
-  readonly identity: LogIdentity;
+export interface OpenDirectory extends StoredIdentity {
   readonly lock: DirectoryLock;
 }
 
@@ -60,9 +59,9 @@ export async function openDirectory(
   await readIdentity(fileSystem, directory, deployment);
   const lock = await lockDirectory(fileSystem, directory);
   try {
-    const identity = await readIdentity(fileSystem, directory, deployment);
-    if (identity !== undefined) return { identity, lock };
-    return { identity: await makeLog(options), lock };
+    const stored = await readIdentity(fileSystem, directory, deployment) ??
+      await makeLog(options);
+    return { ...stored, lock };
   } catch (error) {
     lock.release();
     throw error;
@@ -80,7 +79,7 @@ async function makeDurableDirectory(
 }
 
 /** The segment comes first: an identity promises that there was one. */
-async function makeLog(options: DirectoryOptions): Promise<LogIdentity> {
+async function makeLog(options: DirectoryOptions): Promise<StoredIdentity> {
   const { fileSystem, directory, deployment, segmentBytes } = options;
   const sequences = listSegments(fileSystem, directory);
   let identity: LogIdentity;
@@ -89,12 +88,12 @@ async function makeLog(options: DirectoryOptions): Promise<LogIdentity> {
     identity = { deployment, incarnation };
     const place = { fileSystem, directory, identity };
     const capacity = nextCapacity(0, segmentBytes);
-    fileSystem.close((await createSegment(place, 1, capacity)).file);
+    const plan = { capacity, layout: "zeros" } as const;
+    fileSystem.close((await createSegment(place, 1, plan)).file);
   } else {
     identity = await adoptIdentity(options, sequences);
   }
-  await writeIdentity(fileSystem, directory, identity);
-  return identity;
+  return await writeIdentity(fileSystem, directory, identity);
 }
 
 /**
@@ -119,7 +118,7 @@ async function adoptIdentity(
     const reading = decodeHeader(start.subarray(0, length));
     if (reading.type !== "valid" || reading.sequence !== 1) throw lost;
     requireDeployment(reading.identity, deployment, path);
-    const from = encodeHeader(reading.identity, 1).length;
+    const from = reading.bytes;
     const rest = new Uint8Array(fileSystem.size(file) - from);
     await readFully(fileSystem, file, rest, from);
     if (!isZero(rest)) throw lost;

@@ -1,11 +1,13 @@
 /**
- * The bytes of the write-ahead log, format version 1. All integers are little
+ * The bytes of the write-ahead log, format version 2. All integers are little
  * endian; `u64` holds at most 2^53 - 1. `crc(bytes, seed)` is CRC-32 (IEEE) of
  * `bytes`, started from `seed` instead of 0, as `zlib.crc32(bytes, seed)`.
  *
  * **Files of a data directory.** `identity`: one header with sequence 0.
- * `0000000000000001.wal` and following: segments, numbered without a gap.
- * `*.tmp`: a file on its way; means nothing. `lock-N`: see `lock.ts`.
+ * `0000000000000001.wal` and following: segments, numbered without a gap. A
+ * segment gets its name when it is laid out in full and durable, so that a
+ * short one is damage. `closed`: see `end_note.ts`. `*.tmp`: a file on its way;
+ * means nothing. `lock-N`: see `lock.ts`.
  *
  * **Header** (identity file, start of each segment):
  *
@@ -15,10 +17,14 @@
  * 12  u32  crc(bytes 0..12, 0): a version can be believed in every format
  * 16 16  incarnation
  * 32 u64  sequence: 0 in the identity file, else the number of the segment
- * 40 u32  length n of the deployment id, at most 1024
- * 44  n  deployment id, UTF-8
+ * 40 u64  capacity: bytes the segment is laid out with; 0 in the identity file
+ * 48 u32  length n of the deployment id, at most 1024
+ * 52  n  deployment id, UTF-8
  *  +  u32  crc(everything before, 0): the *seed* of this file
  * ```
+ *
+ * Version 1 lacks the capacity: there, what stands at 48 stands at 40. It is
+ * read for ever; files of both versions may lie side by side.
  *
  * A segment goes on with frames, one behind the other, then zeros.
  *
@@ -30,7 +36,7 @@
  *  8 u32  crc(body, 0)
  * 12 u32  checksum of the frame before, across segments; 0 for the first
  * 16 u64  sequence: 1, 2, 3 …, across segments
- * 24  u8  type: 1 data, 2 sealed, 3 closed
+ * 24  u8  type: 1 data, 2 sealed, 3 closed, 4 checkpoint
  * 25  3  zero
  * 28 u32  checksum: crc(bytes 0..28, seed of the segment ^ place)
  * 32  …  body: records, one behind the other
@@ -41,7 +47,9 @@
  * written for, and behind the frames it was written behind: old bytes, or a
  * write that went astray, never do (H61). *Sealed* is the last frame of a
  * full segment and says that the next segment exists. *Closed* is written by
- * an orderly end. Both have no body.
+ * an orderly end. Both have no body. *Checkpoint* is the first frame of every
+ * segment but the first: a checkpoint record for each group, ascending by id,
+ * and nothing else. What lies before it may be gone (see `compaction.ts`).
  *
  * A frame is written only when all before it is durable. Therefore a valid
  * frame header proves that whatever is wrong before it is damage, while a bad
@@ -64,24 +72,52 @@
  * | 2 | hard state | u64 term, u64 vote (0 if nobody), u64 commit, u8 whether there is a vote |
  * | 3 | entries | u64 term, u64 first index, u32 count, then per entry u8 type, u32 length n, n bytes |
  * | 4 | configuration | u64 index, then CBOR of the configuration |
- * | 5 | snapshot | reserved |
- * | 6 | compact | reserved |
+ * | 5 | snapshot | u64 index, u64 term, then CBOR of its configuration |
+ * | 6 | compact | u64 index of the last entry that goes, u64 its term |
  * | 7 | destroy | none |
+ * | 8 | checkpoint | see below |
+ * | 9 | relocate | as of entries |
  *
  * Entries replace everything the group stored from their first index on: a
  * truncation is the record that overwrites, so a dropped suffix stays dropped
- * whatever is lost behind it (H53).
+ * whatever is lost behind it (H53). *Snapshot* replaces the log through its
+ * index, its data being stored before; what is above stays if the log holds
+ * its last entry, and goes if it does not (thesis §5.3). *Compact* drops
+ * entries that a snapshot contains. *Relocate* is a copy of entries that the
+ * group has, so that the segment they were read from can go: it changes where
+ * they lie and nothing else.
+ *
+ * A checkpoint record is the state of its group after all frames before:
+ *
+ * ```text
+ *  0 u64  node
+ *  8 u64  sequence of the frame that created the group
+ * 16 25  hard state, as in its record
+ * 41 u64  first index
+ * 49 u64  last index
+ * 57 u64  term of the entry before the first
+ * 65 u32  number n of terms
+ * 69  16n  per term of the log: u64 term, u64 its first index
+ *  +  …  CBOR [[index, term, configuration] of the snapshot it started from,
+ *        whether that was installed, [index, configuration] or null]
+ * ```
  *
  * @module
  */
 import zlib from "node:zlib";
 import { RaftError } from "../../src/errors.ts";
 
-/** The version that is written, and the only one that is read. */
-export const FORMAT_VERSION = 1;
+/** The version that is written. */
+export const FORMAT_VERSION = 2;
+/** The oldest version that is read. */
+export const OLDEST_FORMAT_VERSION = 1;
 
-/** Bytes of a header besides the deployment id. */
-const HEADER_FIXED_BYTES = 48;
+/** Where a header says how long the deployment id is, by version. */
+const LENGTH_AT: Readonly<Record<number, number>> = { 1: 40, 2: 48 };
+const LENGTH_AT_NOW = 48;
+/** The length before the deployment id and the checksum behind it. */
+const FRAMING_BYTES = 8;
+const CAPACITY_AT = 40;
 const PREAMBLE_BYTES = 16;
 const MAX_DEPLOYMENT_BYTES = 1024;
 const HEADER_MAGIC: Uint8Array = new TextEncoder().encode("BALSAWAL");
@@ -91,7 +127,12 @@ export const FRAME_MAGIC: Uint8Array = new Uint8Array([0xb5, 0x4c, 0x4f, 0x47]);
 /** Bytes of a frame before its body. */
 export const FRAME_HEADER_BYTES = 32;
 /** Types of frames; never renumbered. */
-export const FRAME = { data: 1, sealed: 2, closed: 3 } as const;
+export const FRAME = {
+  data: 1,
+  sealed: 2,
+  closed: 3,
+  checkpoint: 4,
+} as const;
 /** Type of a frame. */
 export type FrameType = typeof FRAME[keyof typeof FRAME];
 
@@ -108,6 +149,8 @@ export const RECORD = {
   snapshot: 5,
   compact: 6,
   destroy: 7,
+  checkpoint: 8,
+  relocate: 9,
 } as const;
 
 const TWO_POW_32 = 0x1_0000_0000;
@@ -158,10 +201,21 @@ export interface LogIdentity {
   readonly incarnation: string;
 }
 
-/** A header in bytes. `sequence` 0 makes the identity file. */
+/** What a header says about its file. */
+export interface HeaderPlace {
+  /** Number of the segment; 0 for the identity file. */
+  readonly sequence: number;
+  /** Bytes the segment is laid out with; 0 where that is not known. */
+  readonly capacity: number;
+}
+
+/** The place of the identity file. */
+export const IDENTITY_PLACE: HeaderPlace = { sequence: 0, capacity: 0 };
+
+/** A header in bytes. */
 export function encodeHeader(
   identity: LogIdentity,
-  sequence: number,
+  place: HeaderPlace,
 ): Uint8Array {
   const deployment = new TextEncoder().encode(identity.deployment);
   if (deployment.length === 0 || deployment.length > MAX_DEPLOYMENT_BYTES) {
@@ -169,15 +223,16 @@ export function encodeHeader(
       `Cannot name a log: the deployment id has ${deployment.length} bytes, wanted 1 to ${MAX_DEPLOYMENT_BYTES}`,
     );
   }
-  const bytes = new Uint8Array(HEADER_FIXED_BYTES + deployment.length);
+  const bytes = new Uint8Array(
+    LENGTH_AT_NOW + FRAMING_BYTES + deployment.length,
+  );
   const view = viewOf(bytes);
-  bytes.set(HEADER_MAGIC, 0);
-  view.setUint32(8, FORMAT_VERSION, true);
-  view.setUint32(12, checksum(bytes, 0, 12, 0), true);
+  putPreamble(bytes, HEADER_MAGIC, FORMAT_VERSION);
   bytes.set(incarnationBytes(identity.incarnation), PREAMBLE_BYTES);
-  putU64(view, 32, sequence);
-  view.setUint32(40, deployment.length, true);
-  bytes.set(deployment, 44);
+  putU64(view, 32, place.sequence);
+  putU64(view, CAPACITY_AT, place.capacity);
+  view.setUint32(LENGTH_AT_NOW, deployment.length, true);
+  bytes.set(deployment, LENGTH_AT_NOW + 4);
   const end = bytes.length - 4;
   view.setUint32(end, checksum(bytes, 0, end, 0), true);
   return bytes;
@@ -188,39 +243,78 @@ export function headerSeed(header: Uint8Array): number {
   return viewOf(header).getUint32(header.length - 4, true);
 }
 
+/** A header that is whole. */
+export interface Header extends HeaderPlace {
+  readonly identity: LogIdentity;
+  /** Its own length. */
+  readonly bytes: number;
+  /** The checksum that it ends with. */
+  readonly seed: number;
+}
+
 /** What stands at the start of a file. */
 export type HeaderReading =
-  | { readonly type: "valid"; readonly identity: LogIdentity; sequence: number }
+  | ({ readonly type: "valid" } & Header)
   /** A whole header of another format. */
   | { readonly type: "foreign"; readonly version: number }
   | { readonly type: "damaged" };
 
 /** Reads a header from the start of `bytes`. */
 export function decodeHeader(bytes: Uint8Array): HeaderReading {
-  if (bytes.length < PREAMBLE_BYTES) return { type: "damaged" };
+  const version = decodePreamble(bytes, HEADER_MAGIC);
+  if (version === undefined) return { type: "damaged" };
+  const lengthAt = LENGTH_AT[version];
+  if (lengthAt === undefined) return { type: "foreign", version };
+  if (bytes.length < lengthAt + FRAMING_BYTES) return { type: "damaged" };
   const view = viewOf(bytes);
-  const isPreamble = HEADER_MAGIC.every((byte, i) => bytes[i] === byte) &&
-    view.getUint32(12, true) === checksum(bytes, 0, 12, 0);
-  if (!isPreamble) return { type: "damaged" };
-  const version = view.getUint32(8, true);
-  if (version !== FORMAT_VERSION) return { type: "foreign", version };
-  if (bytes.length < HEADER_FIXED_BYTES) return { type: "damaged" };
-  const length = view.getUint32(40, true);
-  const end = 44 + length;
-  if (length > MAX_DEPLOYMENT_BYTES || bytes.length < end + 4) {
+  const start = lengthAt + 4;
+  const end = start + view.getUint32(lengthAt, true);
+  if (end - start > MAX_DEPLOYMENT_BYTES || bytes.length < end + 4) {
     return { type: "damaged" };
   }
-  if (view.getUint32(end, true) !== checksum(bytes, 0, end, 0)) {
-    return { type: "damaged" };
-  }
-  const deployment = new TextDecoder().decode(bytes.subarray(44, end));
+  const seed = view.getUint32(end, true);
+  if (seed !== checksum(bytes, 0, end, 0)) return { type: "damaged" };
+  const deployment = new TextDecoder().decode(bytes.subarray(start, end));
   const incarnation = toHex(bytes.subarray(PREAMBLE_BYTES, 32));
-  const sequence = getU64(view, 32);
-  return { type: "valid", identity: { deployment, incarnation }, sequence };
+  return {
+    type: "valid",
+    identity: { deployment, incarnation },
+    sequence: getU64(view, 32),
+    capacity: lengthAt === CAPACITY_AT ? 0 : getU64(view, CAPACITY_AT),
+    bytes: end + 4,
+    seed,
+  };
+}
+
+/**
+ * The version at the start of a file that begins with `magic`, the version
+ * and a checksum of both; `undefined` if no such thing stands there.
+ */
+export function decodePreamble(
+  bytes: Uint8Array,
+  magic: Uint8Array,
+): number | undefined {
+  if (bytes.length < PREAMBLE_BYTES) return undefined;
+  const view = viewOf(bytes);
+  const isWhole = magic.every((byte, i) => bytes[i] === byte) &&
+    view.getUint32(12, true) === checksum(bytes, 0, 12, 0);
+  return isWhole ? view.getUint32(8, true) : undefined;
+}
+
+/** Writes what {@linkcode decodePreamble} reads; `magic` has 8 bytes. */
+export function putPreamble(
+  bytes: Uint8Array,
+  magic: Uint8Array,
+  version: number,
+): void {
+  const view = viewOf(bytes);
+  bytes.set(magic, 0);
+  view.setUint32(8, version, true);
+  view.setUint32(12, checksum(bytes, 0, 12, 0), true);
 }
 
 /** Bytes of the largest header. */
-export const MAX_HEADER_BYTES: number = HEADER_FIXED_BYTES +
+export const MAX_HEADER_BYTES: number = LENGTH_AT_NOW + FRAMING_BYTES +
   MAX_DEPLOYMENT_BYTES;
 
 /** A new incarnation: 32 random hexadecimal digits. */
@@ -228,7 +322,8 @@ export function mintIncarnation(): string {
   return toHex(crypto.getRandomValues(new Uint8Array(16)));
 }
 
-function incarnationBytes(incarnation: string): Uint8Array {
+/** An incarnation as its 16 bytes. */
+export function incarnationBytes(incarnation: string): Uint8Array {
   if (!/^[0-9a-f]{32}$/.test(incarnation)) {
     throw new RangeError(
       `Cannot name a log: incarnation is "${incarnation}", wanted 32 lower case hexadecimal digits`,

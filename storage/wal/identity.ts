@@ -7,21 +7,27 @@
 import { join } from "node:path";
 import { RaftError } from "../../src/errors.ts";
 import { corruption, unsupported } from "./errors.ts";
+import { readStart, writeDurably } from "./durable_file.ts";
+import type { WalFileSystem } from "./file_system.ts";
 import {
   decodeHeader,
   encodeHeader,
   FORMAT_VERSION,
+  type Header,
   type HeaderReading,
+  headerSeed,
+  IDENTITY_PLACE,
   type LogIdentity,
   MAX_HEADER_BYTES,
+  OLDEST_FORMAT_VERSION,
 } from "./format.ts";
-import {
-  errorCode,
-  readFully,
-  type WalFileSystem,
-  writeFully,
-} from "./file_system.ts";
-import { removeIfThere } from "./segment.ts";
+
+/** What the identity file says. */
+export interface StoredIdentity {
+  readonly identity: LogIdentity;
+  /** Checksum of the file; what the records of the log are bound to. */
+  readonly recordSeed: number;
+}
 
 /** Path of the identity file of a directory. */
 export function identityPath(directory: string): string {
@@ -39,25 +45,25 @@ export async function readIdentity(
   fileSystem: WalFileSystem,
   directory: string,
   deployment: string,
-): Promise<LogIdentity | undefined> {
+): Promise<StoredIdentity | undefined> {
   const path = identityPath(directory);
-  const bytes = await readStart(fileSystem, path);
+  const bytes = await readStart(fileSystem, path, MAX_HEADER_BYTES + 1);
   if (bytes === undefined) return undefined;
-  const identity = requireValid(decodeHeader(bytes), path);
-  if (encodeHeader(identity, 0).length !== bytes.length) {
+  const header = requireValid(decodeHeader(bytes), path);
+  if (header.bytes !== bytes.length) {
     throw corruption({ file: path, offset: 0 }, "it is longer than it says");
   }
-  requireDeployment(identity, deployment, path);
-  return identity;
+  requireDeployment(header.identity, deployment, path);
+  return { identity: header.identity, recordSeed: header.seed };
 }
 
-function requireValid(reading: HeaderReading, file: string): LogIdentity {
+function requireValid(reading: HeaderReading, file: string): Header {
   const at = { file, offset: 0 };
   if (reading.type === "foreign") throw foreignVersion(at, reading.version);
   if (reading.type === "damaged" || reading.sequence !== 0) {
     throw corruption(at, "its header is damaged");
   }
-  return reading.identity;
+  return reading;
 }
 
 /** The error for a header of another format version. */
@@ -67,7 +73,7 @@ export function foreignVersion(
 ): RaftError {
   return unsupported(
     at,
-    `its format version is ${version}, wanted ${FORMAT_VERSION}`,
+    `its format version is ${version}, wanted ${OLDEST_FORMAT_VERSION} to ${FORMAT_VERSION}`,
   );
 }
 
@@ -94,38 +100,8 @@ export async function writeIdentity(
   fileSystem: WalFileSystem,
   directory: string,
   identity: LogIdentity,
-): Promise<void> {
-  const path = identityPath(directory);
-  const draft = `${path}.tmp`;
-  removeIfThere(fileSystem, draft);
-  const file = fileSystem.open(draft, "create");
-  try {
-    writeFully(fileSystem, file, encodeHeader(identity, 0), 0);
-    await fileSystem.sync(file);
-  } finally {
-    fileSystem.close(file);
-  }
-  fileSystem.rename(draft, path);
-  await fileSystem.syncDirectory(directory);
-}
-
-/** The start of a file, as long as a header may be; `undefined`: no file. */
-async function readStart(
-  fileSystem: WalFileSystem,
-  path: string,
-): Promise<Uint8Array | undefined> {
-  let file: number;
-  try {
-    file = fileSystem.open(path, "read");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
-  try {
-    const bytes = new Uint8Array(MAX_HEADER_BYTES + 1);
-    const length = await readFully(fileSystem, file, bytes, 0);
-    return bytes.subarray(0, length);
-  } finally {
-    fileSystem.close(file);
-  }
+): Promise<StoredIdentity> {
+  const bytes = encodeHeader(identity, IDENTITY_PLACE);
+  await writeDurably(fileSystem, identityPath(directory), bytes);
+  return { identity, recordSeed: headerSeed(bytes) };
 }

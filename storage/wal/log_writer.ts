@@ -11,6 +11,7 @@
 import { RaftError } from "../../src/errors.ts";
 import type { WriteOptions } from "../../src/storage.ts";
 import type { GroupId } from "../../src/core/types.ts";
+import { endOf, removeEndNote, writeEndNote } from "./end_note.ts";
 import { errorCode, writeFully } from "./file_system.ts";
 import { failed } from "./errors.ts";
 import { FRAME, FRAME_HEADER_BYTES, type FrameType } from "./format.ts";
@@ -32,6 +33,8 @@ const JOIN_BYTES = 4 << 20;
 /** Batches that may wait are written anyhow once there is that much. */
 const LAZY_BYTES = 1 << 20;
 const MAX_POOLED = 2;
+/** Of frames this large on average, a flush hardly notices metadata. */
+const LARGE_FRAME_BYTES = 256 << 10;
 
 /** What the writer is told besides the log. */
 export interface LogWriterOptions {
@@ -69,7 +72,13 @@ export class LogWriter {
   /** The frame that is being written and flushed. */
   #inFlight: PendingFrame | undefined;
   #active: Segment;
+  /** Frames in `#active` that this writer wrote. */
+  #framesWritten = 0;
+  /** Their bytes. */
+  #bytesWritten = 0;
   #chain: FrameChain;
+  /** Whether the directory says where the log was closed. */
+  #hasEndNote: boolean;
   /** The segment after `#active`, or on its way to be; never rejects. */
   #spare: Promise<Segment | undefined> | undefined;
   /** Set while frames are written one after the other. */
@@ -85,6 +94,7 @@ export class LogWriter {
     this.#groups = log.groups;
     this.#active = log.active;
     this.#chain = log.chain;
+    this.#hasEndNote = log.endNote !== undefined;
     if (log.spare !== undefined) this.#spare = Promise.resolve(log.spare);
   }
 
@@ -138,28 +148,39 @@ export class LogWriter {
   }
 
   /**
-   * Writes what is left and a mark that the end was orderly, so that every
-   * damage before it can be told from an unfinished write. Never rejects.
+   * Writes what is left and notes where the log ends, so that a lost end can
+   * be told from an unfinished write. Never rejects.
    */
   async close(): Promise<void> {
     const last = this.#queue.at(-1);
     if (last !== undefined && !last.builder.isEmpty) last.isUrgent = true;
     this.#start();
     await this.#loop;
-    const { sequence, type } = this.#chain;
-    const isMarked = sequence === 0 || type === FRAME.closed;
-    if (this.#failure === undefined && !isMarked) {
-      try {
-        await this.#writeMark(FRAME.closed);
-      } catch (error) {
-        this.#fail(error);
-      }
+    try {
+      await this.#noteEnd();
+    } catch (error) {
+      this.#fail(error);
     }
+    await this.abandon();
+  }
+
+  /** Gives the files back and leaves them as they are. Never rejects. */
+  async abandon(): Promise<void> {
     this.#failure ??= new RaftError("stopped", "Cannot write: it was closed");
     const { fileSystem } = this.#options.place;
     fileSystem.close(this.#active.file);
     const spare = await this.#spare;
     if (spare !== undefined) fileSystem.close(spare.file);
+  }
+
+  async #noteEnd(): Promise<void> {
+    // A note that is still there still holds.
+    if (this.#failure !== undefined || this.#hasEndNote) return;
+    const { sequence, type } = this.#chain;
+    const isMarked = sequence === 0 || type === FRAME.closed;
+    if (!isMarked) await this.#writeMark(FRAME.closed);
+    const note = endOf(this.#active, this.#chain);
+    await writeEndNote(this.#options.place, note);
   }
 
   #joinable(): PendingFrame {
@@ -199,6 +220,10 @@ export class LogWriter {
   /** Never rejects. Runs up to the first flush before it returns. */
   async #run(): Promise<void> {
     try {
+      if (this.#hasEndNote) {
+        await removeEndNote(this.#options.place);
+        this.#hasEndNote = false;
+      }
       for (;;) {
         const frame = this.#queue[0];
         if (frame === undefined || !frame.isUrgent) break;
@@ -239,6 +264,8 @@ export class LogWriter {
     const { fileSystem } = this.#options.place;
     writeFully(fileSystem, active.file, bytes, active.end);
     active.end += bytes.length;
+    this.#framesWritten++;
+    this.#bytesWritten += bytes.length;
     this.#chain = { sequence, checksum, type };
     return bytes;
   }
@@ -274,6 +301,8 @@ export class LogWriter {
     }
     this.#options.place.fileSystem.close(this.#active.file);
     this.#active = next;
+    this.#framesWritten = 0;
+    this.#bytesWritten = 0;
   }
 
   async #takeSpare(): Promise<Segment> {
@@ -298,9 +327,13 @@ export class LogWriter {
   async #makeSpare(): Promise<Segment | undefined> {
     const { place, segmentBytes } = this.#options;
     const { sequence, capacity } = this.#active;
-    const size = nextCapacity(capacity, segmentBytes);
+    const isLarge =
+      this.#bytesWritten > LARGE_FRAME_BYTES * this.#framesWritten;
     try {
-      const spare = await createSegment(place, sequence + 1, size);
+      const spare = await createSegment(place, sequence + 1, {
+        capacity: nextCapacity(capacity, segmentBytes),
+        layout: isLarge ? "hole" : "zeros",
+      });
       this.#spareError = undefined;
       return spare;
     } catch (error) {

@@ -7,11 +7,11 @@
 import { RaftError } from "../../src/errors.ts";
 import type { StorageRepair } from "../../src/storage.ts";
 import { corruption, type FileOffset } from "./errors.ts";
+import { type EndNote, endOf, readEndNote, requireEnd } from "./end_note.ts";
 import { readFully, writeFully } from "./file_system.ts";
 import {
   decodeHeader,
-  encodeHeader,
-  headerSeed,
+  type Header,
   type LogIdentity,
   MAX_HEADER_BYTES,
 } from "./format.ts";
@@ -43,12 +43,8 @@ export interface RecoveredLog {
   /** The last frame. */
   readonly chain: FrameChain;
   readonly repairs: readonly StorageRepair[];
-}
-
-/** A file of the log that is being looked at. */
-interface Candidate extends ScanTarget {
-  readonly header: Uint8Array;
-  readonly isHeaderWhole: boolean;
+  /** Where it was closed; the note has to go before a frame is written. */
+  readonly endNote: EndNote | undefined;
 }
 
 /** A stretch of a file. */
@@ -60,7 +56,7 @@ interface Stretch {
 
 /** Where the frames of the log end. */
 interface LogEnd {
-  readonly at: Candidate;
+  readonly at: ScanTarget;
   readonly scan: SegmentScan;
   /** The last frame, perhaps in the segment before; empty for a new log. */
   readonly last: Stretch;
@@ -75,7 +71,7 @@ interface LogEnd {
  * files are as they were then. Errors of the file system pass through.
  */
 export async function recoverLog(place: LogPlace): Promise<RecoveredLog> {
-  const files: Candidate[] = [];
+  const files: ScanTarget[] = [];
   try {
     return await recoverFiles(place, files);
   } catch (error) {
@@ -86,27 +82,29 @@ export async function recoverLog(place: LogPlace): Promise<RecoveredLog> {
 
 async function recoverFiles(
   place: LogPlace,
-  files: Candidate[],
+  files: ScanTarget[],
 ): Promise<RecoveredLog> {
+  const endNote = await readEndNote(place);
   const sequences = listSegments(place.fileSystem, place.directory);
   const groups = new GroupTable();
-  const open = async (sequence: number): Promise<Candidate> => {
+  const open = async (sequence: number): Promise<ScanTarget> => {
     // Full segments are read once: there may be more than files can be open.
     for (const { file } of files.splice(0, files.length - 1)) {
       place.fileSystem.close(file);
     }
-    const candidate = await openCandidate(place, sequence);
-    files.push(candidate);
-    return candidate;
+    const target = await openSegment(place, sequence);
+    files.push(target);
+    return target;
   };
   const end = await findEnd(place, sequences, { groups, open });
   const next = end.behind[0];
   const spare = next === undefined ? undefined : await open(next);
   const dirtyEnd = await judgeRemains(end, spare);
+  const active = toSegment(end.at, end.scan.end);
+  requireEnd(endNote, endOf(active, end.scan.chain), active.path);
   const repairs: StorageRepair[] = [];
   // Nothing was changed up to here; from here on nothing is refused.
   await repairTail(end.at, { from: end.scan.end, dirtyEnd, repairs });
-  if (spare !== undefined) await repairSpare(spare, repairs);
   // A killed process may have left what no flush has covered yet (H45, H51).
   await rewrite(place, end.last);
   await place.fileSystem.sync(end.at.file);
@@ -117,10 +115,11 @@ async function recoverFiles(
   }
   return {
     groups,
-    active: toSegment(end.at, end.scan.end),
+    active,
     spare: spare && toSegment(spare, spare.headerBytes),
     chain: end.scan.chain,
     repairs,
+    endNote,
   };
 }
 
@@ -129,7 +128,7 @@ async function findEnd(
   sequences: readonly number[],
   into: {
     readonly groups: GroupTable;
-    readonly open: (sequence: number) => Promise<Candidate>;
+    readonly open: (sequence: number) => Promise<ScanTarget>;
   },
 ): Promise<LogEnd> {
   let chain = CHAIN_START;
@@ -139,7 +138,6 @@ async function findEnd(
     if (sequence !== i + 1) throw missing(place, i + 1);
     const at = await into.open(sequence);
     const behind = sequences.slice(i + 1);
-    await requireHeader(at);
     const scan = await scanSegment(at, chain, into.groups);
     if (scan.last < scan.end) {
       last = { path: at.path, from: scan.last, to: scan.end };
@@ -155,37 +153,32 @@ function missing(place: LogPlace, sequence: number): RaftError {
   return corruption({ file, offset: 0 }, "the segment is missing");
 }
 
-async function openCandidate(
+async function openSegment(
   place: LogPlace,
   sequence: number,
-): Promise<Candidate> {
+): Promise<ScanTarget> {
   const { fileSystem, directory, identity } = place;
   const path = segmentPath(directory, sequence);
-  const header = encodeHeader(identity, sequence);
   const file = fileSystem.open(path, "update");
   try {
     const start = new Uint8Array(MAX_HEADER_BYTES);
     const length = await readFully(fileSystem, file, start, 0);
     const found = start.subarray(0, length);
-    requireOwn(found, { path, sequence, identity });
-    return {
-      fileSystem,
-      path,
-      file,
-      size: fileSystem.size(file),
-      sequence,
-      seed: headerSeed(header),
-      headerBytes: header.length,
-      header,
-      isHeaderWhole: header.every((byte, i) => byte === found[i]),
-    };
+    const header = requireOwn(found, { path, sequence, identity });
+    const size = fileSystem.size(file);
+    requireWhole(path, size, header);
+    const { seed, bytes: headerBytes } = header;
+    return { fileSystem, path, file, size, sequence, seed, headerBytes };
   } catch (error) {
     fileSystem.close(file);
     throw error;
   }
 }
 
-/** Refuses a header that is whole, but another one than belongs here. */
+/**
+ * A segment is given its name when its header is durable: a bad one is
+ * damage, whatever follows it.
+ */
 function requireOwn(
   found: Uint8Array,
   wanted: {
@@ -193,11 +186,11 @@ function requireOwn(
     readonly sequence: number;
     readonly identity: LogIdentity;
   },
-): void {
+): Header {
   const { path, sequence, identity } = wanted;
   const at: FileOffset = { file: path, offset: 0 };
   const reading = decodeHeader(found);
-  if (reading.type === "damaged") return;
+  if (reading.type === "damaged") throw corruption(at, "its header is damaged");
   if (reading.type === "foreign") throw foreignVersion(at, reading.version);
   requireDeployment(reading.identity, identity.deployment, path);
   if (reading.identity.incarnation !== identity.incarnation) {
@@ -210,20 +203,15 @@ function requireOwn(
   if (reading.sequence !== sequence) {
     throw corruption(at, `it is segment ${reading.sequence}, not ${sequence}`);
   }
+  return reading;
 }
 
-/**
- * A bad header is damage if frames follow it. If none do, the file was cut,
- * as its last frame might have been; whether it may be, the segments behind
- * it tell later.
- */
-async function requireHeader(candidate: Candidate): Promise<void> {
-  if (candidate.isHeaderWhole) return;
-  const remains = await findRemains(candidate, candidate.headerBytes - 1);
-  if (remains.frameAt === undefined) return;
+/** Version 1 does not say how large a segment was laid out. */
+function requireWhole(path: string, size: number, header: Header): void {
+  if (size >= header.capacity) return;
   throw corruption(
-    { file: candidate.path, offset: 0 },
-    "its header is damaged, though frames follow",
+    { file: path, offset: size },
+    `it ends there, but was laid out with ${header.capacity} bytes`,
   );
 }
 
@@ -233,7 +221,7 @@ async function requireHeader(candidate: Candidate): Promise<void> {
  */
 async function judgeRemains(
   end: LogEnd,
-  spare: Candidate | undefined,
+  spare: ScanTarget | undefined,
 ): Promise<number> {
   const from = end.scan.end;
   const at: FileOffset = { file: end.at.path, offset: from };
@@ -252,10 +240,9 @@ async function judgeRemains(
   }
   if (spare === undefined) return remains.dirtyEnd;
   // A frame goes to the next segment only after this one was sealed. A look
-  // at its start will do, unless something is odd.
-  const isOdd = remains.dirtyEnd > from || !end.at.isHeaderWhole ||
-    !spare.isHeaderWhole;
-  const to = isOdd ? spare.size : Math.min(spare.size, 1 << 20);
+  // at its start will do, unless something is torn.
+  const isTorn = remains.dirtyEnd > from;
+  const to = isTorn ? spare.size : Math.min(spare.size, 1 << 20);
   const ahead = await findRemains(spare, spare.headerBytes - 1, to);
   if (ahead.frameAt === undefined) return remains.dirtyEnd;
   throw corruption(
@@ -288,43 +275,28 @@ async function rewrite(place: LogPlace, frame: Stretch): Promise<void> {
 
 /** Wipes an unfinished write for good, so that nothing of it rises (H47). */
 async function repairTail(
-  target: Candidate,
+  target: ScanTarget,
   tail: {
     readonly from: number;
     readonly dirtyEnd: number;
     readonly repairs: StorageRepair[];
   },
 ): Promise<void> {
-  const from = target.isHeaderWhole ? tail.from : 0;
-  const dirtyEnd = Math.max(
-    tail.dirtyEnd,
-    target.isHeaderWhole ? 0 : Math.min(target.size, target.headerBytes),
-  );
-  if (dirtyEnd <= from && target.isHeaderWhole) return;
-  const { fileSystem, file } = target;
-  await fillWithZeros(fileSystem, file, tail.from, dirtyEnd);
-  if (!target.isHeaderWhole) writeFully(fileSystem, file, target.header, 0);
+  const { from, dirtyEnd, repairs } = tail;
+  if (dirtyEnd <= from) return;
+  const { fileSystem, file, path } = target;
+  await fillWithZeros(fileSystem, file, from, dirtyEnd);
   await fileSystem.sync(file);
-  tail.repairs.push({
+  repairs.push({
     type: "tornTail",
-    file: target.path,
+    file: path,
     offset: from,
     bytes: dirtyEnd - from,
   });
 }
 
-/** The prepared segment holds nothing; only its header may need mending. */
-async function repairSpare(
-  spare: Candidate,
-  repairs: StorageRepair[],
-): Promise<void> {
-  if (spare.isHeaderWhole) return;
-  const from = spare.headerBytes;
-  await repairTail(spare, { from, dirtyEnd: from, repairs });
-}
-
-function toSegment(candidate: Candidate, end: number): Segment {
-  const { sequence, path, file, seed, headerBytes, size } = candidate;
+function toSegment(target: ScanTarget, end: number): Segment {
+  const { sequence, path, file, seed, headerBytes, size } = target;
   const capacity = Math.max(size, headerBytes);
   return { sequence, path, file, seed, headerBytes, capacity, end };
 }

@@ -11,8 +11,8 @@ import {
   headerSeed,
   type LogIdentity,
 } from "./format.ts";
+import { removeIfThere } from "./durable_file.ts";
 import {
-  errorCode,
   type FileHandle,
   type WalFileSystem,
   writeFully,
@@ -84,25 +84,40 @@ export function fits(segment: Segment, frameBytes: number): boolean {
     segment.end + frameBytes + FRAME_HEADER_BYTES <= segment.capacity;
 }
 
+/** How a segment is laid out in advance. */
+export interface SegmentPlan {
+  /** Bytes of the file. */
+  readonly capacity: number;
+  /**
+   * `"zeros"`: written in full, so that later writes change no metadata and a
+   * flush is one write to the disk. `"hole"`: only its length is set; large
+   * frames gain nothing by zeros, and would have every byte written twice.
+   */
+  readonly layout: "zeros" | "hole";
+}
+
 /**
- * Makes the segment: filled with zeros, so that later writes change no
- * metadata and a flush is one write to the disk; durable under its name when
- * this resolves (H51). The work is done in slices off the caller's thread.
+ * Makes the segment; it is durable under its name when this resolves (H51).
+ * The work is done in slices off the caller's thread.
  */
 export async function createSegment(
   place: LogPlace,
   sequence: number,
-  capacity: number,
+  plan: SegmentPlan,
 ): Promise<Segment> {
+  const { capacity, layout } = plan;
   const { fileSystem, directory } = place;
   const path = segmentPath(directory, sequence);
   const draft = `${path}.tmp`;
-  const header = encodeHeader(place.identity, sequence);
+  const header = encodeHeader(place.identity, { sequence, capacity });
   removeIfThere(fileSystem, draft);
   const file = fileSystem.open(draft, "create");
   try {
     writeFully(fileSystem, file, header, 0);
-    await fillWithZeros(fileSystem, file, header.length, capacity);
+    const from = layout === "hole"
+      ? Math.max(header.length, capacity - 1)
+      : header.length;
+    await fillWithZeros(fileSystem, file, from, capacity);
     await fileSystem.sync(file);
     fileSystem.rename(draft, path);
     await fileSystem.syncDirectory(directory);
@@ -156,15 +171,6 @@ export function isZero(bytes: Uint8Array): boolean {
     }
   }
   return true;
-}
-
-/** Removes a file that may not exist. */
-export function removeIfThere(fileSystem: WalFileSystem, path: string): void {
-  try {
-    fileSystem.unlink(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
 }
 
 /** For cleaning up behind another error, which is the one to tell about. */

@@ -27,7 +27,7 @@ import type {
 import { openDirectory } from "./directory.ts";
 import { failed } from "./errors.ts";
 import { nodeFileSystem, type WalFileSystem } from "./file_system.ts";
-import { encodeHeader, headerSeed, requireChecksum } from "./format.ts";
+import { requireChecksum } from "./format.ts";
 import type { FrameBuilder } from "./frame_builder.ts";
 import type { GroupState, GroupTable } from "./groups.ts";
 import type { DirectoryLock } from "./lock.ts";
@@ -261,7 +261,7 @@ export class WalStorage implements Storage {
   }
 
   async #open(deployment: string): Promise<OpenedStorage> {
-    const { identity, lock } = await openDirectory({
+    const { identity, recordSeed, lock } = await openDirectory({
       fileSystem: this.#fileSystem,
       directory: this.#directory,
       deployment,
@@ -274,7 +274,6 @@ export class WalStorage implements Storage {
         directory: this.#directory,
         identity,
       };
-      const recordSeed = headerSeed(encodeHeader(identity, 0));
       const log = await recoverLog(place);
       const source = { ...place, recordSeed };
       const writer = new LogWriter(log, {
@@ -290,7 +289,7 @@ export class WalStorage implements Storage {
         repairs: log.repairs,
       };
     } catch (error) {
-      await this.#log?.writer.close();
+      await this.#log?.writer.abandon();
       this.#log = undefined;
       lock.release();
       throw error;

@@ -50,7 +50,7 @@ function frameAt(fileSystem: FakeFileSystem, path: string): boolean {
 }
 
 /** Bytes of a segment's header in these tests. */
-export const HEADER_BYTES: number = 48 + DEPLOYMENT.length;
+export const HEADER_BYTES: number = 56 + DEPLOYMENT.length;
 
 /** Opens what a disk holds, tells everything about it, and leaves it. */
 export async function inspect(

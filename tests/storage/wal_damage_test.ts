@@ -55,7 +55,7 @@ async function batchesBefore(run: RecordedRun, path: string): Promise<number> {
     if (other > path && other.endsWith(".wal")) disk.remove(other);
   }
   const content = disk.get(path);
-  disk.put(path, content.slice(0, HEADER_BYTES));
+  disk.put(path, content.slice().fill(0, HEADER_BYTES));
   const { state } = await inspect(disk);
   return indexOfState(run, state);
 }
@@ -66,36 +66,65 @@ function indexOfState(run: RecordedRun, state: unknown): number {
 }
 
 describe("a log whose last segment is cut", () => {
-  for (const kind of ["shortened", "filled with zeros"] as const) {
-    it(`at every byte, ${kind}, opens with exactly the whole batches before the cut (H47)`, async () => {
-      const run = await recordRun(new FakeFileSystem(), recordedBatches());
-      const path = activeSegment(run.fileSystem);
-      assert(path > segmentFile(2), "the run did not fill three segments");
+  it("at every byte, filled with zeros, opens with exactly the whole batches before the cut (H47)", async () => {
+    const run = await recordRun(new FakeFileSystem(), recordedBatches());
+    const path = activeSegment(run.fileSystem);
+    assert(path > segmentFile(2), "the run did not fill three segments");
+    const content = run.fileSystem.get(path);
+    const bounds = frameBounds(content);
+    const before = await batchesBefore(run, path);
+    assert(bounds.length > 1 && before > 0);
+    const end = bounds.at(-1) ?? 0;
+    for (let cut = HEADER_BYTES; cut <= end; cut++) {
+      const disk = withFile(run.fileSystem, path, content.slice().fill(0, cut));
+      const { opened, state } = await inspect(disk);
+      const whole = bounds.filter((bound) => bound <= cut).length - 1;
+      const wanted = run.states[before + whole];
+      assertEquals(state, wanted, `cut at ${cut}`);
+      const isClean = bounds.includes(cut) || content.at(cut - 1) === 0;
+      if (bounds.includes(cut)) assertEquals(opened.repairs, []);
+      if (!isClean) assertEquals(opened.repairs[0]?.file, path);
+      // What was repaired stays repaired (the second generation).
+      const again = await inspect(disk.kill());
+      assertEquals(again.state, wanted, `cut at ${cut}, opened twice`);
+      assertEquals(again.opened.repairs, []);
+    }
+    await run.storage.close();
+  });
+
+  it("within its header is refused: that was durable before the file had its name", async () => {
+    const run = await recordRun(new FakeFileSystem(), recordedBatches());
+    const path = activeSegment(run.fileSystem);
+    const content = run.fileSystem.get(path);
+    for (let cut = 0; cut < HEADER_BYTES; cut++) {
+      if (content[cut] === 0) continue;
+      const disk = withFile(run.fileSystem, path, content.slice().fill(0, cut));
+      const error = await assertRejects(() => inspect(disk), RaftError);
+      assertEquals(error.code, "corrupt", `cut at ${cut}`);
+      assertEquals([error.file, error.offset], [path, 0], `cut at ${cut}`);
+    }
+    await run.storage.close();
+  });
+
+  it("shorter than it was laid out is refused where it ends, whatever it holds", async () => {
+    const run = await recordRun(new FakeFileSystem(), recordedBatches());
+    const newest = run.fileSystem.paths().findLast((path) =>
+      path.endsWith(".wal")
+    );
+    assert(newest !== undefined);
+    // The newest is perhaps a prepared one, without a single frame.
+    for (const path of new Set([activeSegment(run.fileSystem), newest])) {
       const content = run.fileSystem.get(path);
-      const bounds = frameBounds(content);
-      const before = await batchesBefore(run, path);
-      assert(bounds.length > 1 && before > 0);
-      const end = bounds.at(-1) ?? 0;
-      for (let cut = 0; cut <= end; cut++) {
-        const left = kind === "shortened"
-          ? content.slice(0, cut)
-          : content.slice().fill(0, cut);
-        const disk = withFile(run.fileSystem, path, left);
-        const { opened, state } = await inspect(disk);
-        const whole = bounds.filter((bound) => bound <= cut).length - 1;
-        const wanted = run.states[before + Math.max(0, whole)];
-        assertEquals(state, wanted, `cut at ${cut}`);
-        const isClean = bounds.includes(cut) || content.at(cut - 1) === 0;
-        if (bounds.includes(cut)) assertEquals(opened.repairs, []);
-        if (!isClean) assertEquals(opened.repairs[0]?.file, path);
-        // What was repaired stays repaired (the second generation).
-        const again = await inspect(disk.kill());
-        assertEquals(again.state, wanted, `cut at ${cut}, opened twice`);
-        assertEquals(again.opened.repairs, []);
+      for (let length = 0; length < content.length; length++) {
+        const disk = withFile(run.fileSystem, path, content.slice(0, length));
+        const error = await assertRejects(() => inspect(disk), RaftError);
+        assertEquals(error.code, "corrupt", `cut to ${length}`);
+        const offset = length < HEADER_BYTES ? 0 : length;
+        assertEquals([error.file, error.offset], [path, offset]);
       }
-      await run.storage.close();
-    });
-  }
+    }
+    await run.storage.close();
+  });
 
   it("goes on behind the cut, and the old bytes never count again (H47, H53, H61)", async () => {
     const run = await recordRun(new FakeFileSystem(), recordedBatches());
@@ -106,7 +135,8 @@ describe("a log whose last segment is cut", () => {
       // The head of the batch is torn, and the rest of it reached the disk.
       const torn = content.slice();
       torn.fill(0, first, cut);
-      const disk = withFile(run.fileSystem, path, torn.slice(0, second));
+      torn.fill(0, second);
+      const disk = withFile(run.fileSystem, path, torn);
       const storage = walOn(disk);
       const opened = await storage.open({ deployment: DEPLOYMENT });
       assertEquals(opened.repairs.length, 1);
@@ -172,17 +202,16 @@ describe("a log with one bit flipped", () => {
     assert(tried > 10_000, `only ${tried} flips`);
   });
 
-  it("in the mark that closing leaves costs nothing", async () => {
+  it("in the mark that closing leaves is refused where that stands", async () => {
     const run = await recordRun(new FakeFileSystem(), shortRun());
     await run.storage.close();
     const path = activeSegment(run.fileSystem);
     const bounds = frameBounds(run.fileSystem.get(path));
     const [from = 0, to = 0] = bounds.slice(-2);
-    const range = { from, to };
-    await flip(run, path, range, async (disk, bit) => {
-      const { opened, state } = await inspect(disk);
-      assertEquals(state, run.states.at(-1), bit);
-      assertEquals(opened.repairs.length, 1, bit);
+    await flip(run, path, { from, to }, async (disk, bit) => {
+      const error = await assertRejects(() => inspect(disk), RaftError);
+      assertEquals(error.code, "corrupt", bit);
+      assertEquals([error.file, error.offset], [path, from], bit);
     });
   });
 
@@ -214,18 +243,21 @@ describe("a log with one bit flipped", () => {
     await run.storage.close();
   });
 
-  it("in the identity file is refused with its name", async () => {
-    const run = await recordRun(new FakeFileSystem(), shortRun());
-    await run.storage.close();
-    const path = `${DIRECTORY}/identity`;
-    const range = { from: 0, to: run.fileSystem.get(path).length };
-    const tried = await flip(run, path, range, async (disk, bit) => {
-      const error = await assertRejects(() => inspect(disk), RaftError);
-      assertEquals(error.code, "corrupt", bit);
-      assertEquals(error.file, path, bit);
+  for (const name of ["identity", "closed"]) {
+    it(`in the file "${name}" is refused with its name`, async () => {
+      const run = await recordRun(new FakeFileSystem(), shortRun());
+      await run.storage.close();
+      const path = `${DIRECTORY}/${name}`;
+      const range = { from: 0, to: run.fileSystem.get(path).length };
+      const tried = await flip(run, path, range, async (disk, bit) => {
+        const error = await assertRejects(() => inspect(disk), RaftError);
+        assertEquals(error.code, "corrupt", bit);
+        assertEquals([error.file, error.offset], [path, 0], bit);
+      });
+      assertEquals(tried, 8 * range.to);
+      assert(tried >= 8 * HEADER_BYTES);
     });
-    assertEquals(tried, 8 * HEADER_BYTES);
-  });
+  }
 });
 
 function isEqual(left: Uint8Array, right: Uint8Array): boolean {
@@ -259,7 +291,9 @@ describe("a log with a file missing or foreign", () => {
     for (const path of run.fileSystem.paths()) {
       const disk = run.fileSystem.kill();
       disk.remove(path);
-      if (path.endsWith(".wal") && path > last) {
+      const isNeeded = !(path.endsWith(".wal") && path > last) &&
+        !path.endsWith("/closed");
+      if (!isNeeded) {
         const { state } = await inspect(disk);
         assertEquals(state, run.states.at(-1));
         continue;

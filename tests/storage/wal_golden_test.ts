@@ -1,6 +1,6 @@
 /**
- * Format version 1, byte for byte. A log that was written once must be read
- * for ever: these bytes may be added to, and never changed.
+ * The format versions, byte for byte. A log that was written once must be
+ * read for ever: these bytes may be added to, and never changed.
  */
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
@@ -9,7 +9,11 @@ import type { ConfState } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
 import type { GroupWrite } from "../../src/storage.ts";
 import { crc32 } from "node:zlib";
-import { append, createGroup } from "../../src/testing/storage_samples.ts";
+import {
+  append,
+  command,
+  createGroup,
+} from "../../src/testing/storage_samples.ts";
 import { FakeFileSystem } from "./fake_file_system.ts";
 import {
   DEPLOYMENT,
@@ -20,11 +24,12 @@ import {
   walOn,
 } from "./wal_bench.ts";
 
-const IDENTITY = `
+/** Version 1, which is not written any more. */
+const IDENTITY_1 = `
 42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
 000000000000000005000000737569746511278886`;
 
-const SEGMENT = `
+const SEGMENT_1 = `
 42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
 010000000000000005000000737569746552ec2e01b54c4f47780000009bf827
 7a0000000001000000000000000100000003cde311682cd71028000000010000
@@ -48,8 +53,8 @@ const SEGMENT = `
 000100000051486069785dcf7200000000070000000000000000010000b54c4f
 470000000000000000514860690600000000000000030000003fa7284b`;
 
-/** As written before configurations had versions; read for ever. */
-const UNVERSIONED_SEGMENT = `
+/** Version 1 as written before configurations had versions. */
+const UNVERSIONED_SEGMENT_1 = `
 42414c534157414c010000001cadec9d0123456789abcdef0123456789abcdef
 010000000000000005000000737569746552ec2e01b54c4f4772000000645ebb
 1900000000010000000000000001000000c93c7e5f280f6e8625000000010000
@@ -72,6 +77,42 @@ a805db7e19000000020000000100000000000000050000000000000000000000
 00009fbee613be5607200500000000000000010000003ee874fa785dcf720000
 0000070000000000000000010000b54c4f4700000000000000003ee874fa0600
 0000000000000300000029d42108`;
+
+const IDENTITY = `
+42414c534157414c02000000f202598f0123456789abcdef0123456789abcdef
+00000000000000000000000000000000050000007375697465ab2f5307`;
+
+const SEGMENT = `
+42414c534157414c02000000f202598f0123456789abcdef0123456789abcdef
+010000000000000000100000000000000500000073756974653b81ff44b54c4f
+4778000000a1a7d769000000000100000000000000010000008375413a8948f9
+122800000001000000010000000000000003000000000000008300008b810180
+808080f4808182016d31302e302e302e313a393030300080806170a3ed280000
+0001000000000000000001000001000000000000008300008b810180808080f4
+808182016d31302e302e302e313a39303030008080b54c4f47e20000003176e0
+288375413a02000000000000000100000061889424ccfb366821000000030000
+0001000000000000000100000000000000010000000000000002000000020000
+00000103000000010203e8a9b4e4310000000300000001000000000000000200
+000000000000030000000000000001000000031800000082646175746f81836a
+6164644c6561726e65720463643a34ae62c58119000000020000000100000000
+0000000000000002000000030000000000000001000000000000000149ef7009
+2700000004000000010000000000000003000000000000008b82010281038104
+81058102f5810681820163613a31078104818201623066b54c4f472d00000007
+490b7e61889424030000000000000001000000f71f4f9ff1ee27261900000002
+0000000100000000000000050000000000000000000000000000000200000000
+00000000b54c4f472d000000651fd2d6f71f4f9f040000000000000001000000
+280af6355c7c0676190000000300000001000000000000000500000000000000
+0200000000000000010000000100000000b54c4f471400000065f0bb5e280af6
+35050000000000000001000000c3a4f2b6c460ac720000000007000000000000
+0000010000b54c4f470000000000000000c3a4f2b60600000000000000030000
+003b123986`;
+
+/** Version 1 of the note. */
+const END_NOTE = `
+42414c5341454e4401000000efd98bac0123456789abcdef0123456789abcdef
+0100000000000000c50200000000000006000000000000003b123986cc9f073c`;
+
+const SEGMENT_BYTES = 4096;
 
 /** Every kind of record that is written. */
 const BATCHES: readonly GroupWrite[][] = [
@@ -132,16 +173,24 @@ function toLines(bytes: Uint8Array): string {
   return (hex.match(/.{1,64}/g) ?? []).map((line) => `\n${line}`).join("");
 }
 
-function goldenDisk(segment = SEGMENT): FakeFileSystem {
+/** The files of a log; a segment is followed by zeros to its capacity. */
+function goldenDisk(
+  files: { readonly identity: string; readonly segment: string },
+): FakeFileSystem {
   const disk = new FakeFileSystem();
-  disk.put(`${DIRECTORY}/identity`, toBytes(IDENTITY));
-  disk.put(segmentFile(1), toBytes(segment));
+  disk.put(`${DIRECTORY}/identity`, toBytes(files.identity));
+  const segment = new Uint8Array(SEGMENT_BYTES);
+  segment.set(toBytes(files.segment));
+  disk.put(segmentFile(1), segment);
   return disk;
 }
 
+const GOLDEN_1 = { identity: IDENTITY_1, segment: SEGMENT_1 } as const;
+const GOLDEN = { identity: IDENTITY, segment: SEGMENT } as const;
+
 async function writeGolden(): Promise<FakeFileSystem> {
   const disk = new FakeFileSystem();
-  const storage = walOn(disk, { segmentBytes: 4096 });
+  const storage = walOn(disk, { segmentBytes: SEGMENT_BYTES });
   await storage.open({ deployment: DEPLOYMENT });
   for (const batch of BATCHES) await storage.write(batch);
   await storage.destroyGroup(2 ** 40);
@@ -176,36 +225,72 @@ function setVersion(disk: FakeFileSystem, path: string, version: number): void {
 }
 
 describe("the format of the log, version 1", () => {
-  it("is written as it always was", async () => {
-    const disk = await writeGolden();
-    const segment = disk.get(segmentFile(1));
-    const end = segment.findLastIndex((byte) => byte !== 0) + 1;
-    assertEquals(toLines(disk.get(`${DIRECTORY}/identity`)), IDENTITY);
-    assertEquals(toLines(segment.subarray(0, end)), SEGMENT);
-  });
-
   it("is read as it was meant", async () => {
-    const { opened, state } = await inspect(goldenDisk());
+    const { opened, state } = await inspect(goldenDisk(GOLDEN_1));
     assertEquals(opened.incarnation, "0123456789abcdef".repeat(2));
     assertEquals(opened.repairs, []);
     assertEquals(state, [goldenState({})]);
   });
 
   it("is read as it was before configurations had versions", async () => {
-    const { state } = await inspect(goldenDisk(UNVERSIONED_SEGMENT));
+    const disk = goldenDisk({ ...GOLDEN_1, segment: UNVERSIONED_SEGMENT_1 });
+    const { state } = await inspect(disk);
     assertEquals(state, [
       goldenState({ version: 0, staging: [], incarnations: [] }),
     ]);
   });
 
+  it("is read without the zeros behind it: it does not say how many there were", async () => {
+    const disk = goldenDisk(GOLDEN_1);
+    disk.put(segmentFile(1), toBytes(SEGMENT_1));
+    const { opened, state } = await inspect(disk);
+    assertEquals(opened.repairs, []);
+    assertEquals(state, [goldenState({})]);
+  });
+
+  it("goes on in segments of version 2, and is read again", async () => {
+    const disk = goldenDisk(GOLDEN_1);
+    const storage = walOn(disk, { segmentBytes: 1024 });
+    const opened = await storage.open({ deployment: DEPLOYMENT });
+    let last = opened.groups[0]?.lastIndex ?? 0;
+    while (!disk.paths().includes(segmentFile(3))) {
+      await storage.write([append(1, [command(5, ++last, 400)])]);
+    }
+    await storage.close();
+    assertEquals(disk.get(segmentFile(2))[8], 2);
+    const again = await inspect(disk.kill());
+    assertEquals(again.opened.groups[0]?.lastIndex, last);
+    assertEquals(again.opened.repairs, []);
+  });
+});
+
+describe("the format of the log, version 2", () => {
+  it("is written as it always was", async () => {
+    const disk = await writeGolden();
+    const segment = disk.get(segmentFile(1));
+    const end = segment.findLastIndex((byte) => byte !== 0) + 1;
+    assertEquals(toLines(disk.get(`${DIRECTORY}/identity`)), IDENTITY);
+    assertEquals(toLines(segment.subarray(0, end)), SEGMENT);
+    assertEquals(toLines(disk.get(`${DIRECTORY}/closed`)), END_NOTE);
+  });
+
+  it("is read as it was meant", async () => {
+    const disk = goldenDisk(GOLDEN);
+    disk.put(`${DIRECTORY}/closed`, toBytes(END_NOTE));
+    const { opened, state } = await inspect(disk);
+    assertEquals(opened.incarnation, "0123456789abcdef".repeat(2));
+    assertEquals(opened.repairs, []);
+    assertEquals(state, [goldenState({})]);
+  });
+
   for (const file of ["identity", "0000000000000001.wal"]) {
     it(`refuses another version of ${file} as unsupportedFormat`, async () => {
-      const disk = goldenDisk();
-      setVersion(disk, `${DIRECTORY}/${file}`, 2);
+      const disk = goldenDisk(GOLDEN);
+      setVersion(disk, `${DIRECTORY}/${file}`, 3);
       const error = await assertRejects(
         () => inspect(disk),
         RaftError,
-        "version is 2, wanted 1",
+        "version is 3, wanted 1 to 2",
       );
       assertEquals(error.code, "unsupportedFormat");
       assertEquals(error.file, `${DIRECTORY}/${file}`);
@@ -213,12 +298,12 @@ describe("the format of the log, version 1", () => {
   }
 
   it("refuses a record it does not know as unsupportedFormat", async () => {
-    // A snapshot record, as a later version may write it.
-    const disk = goldenDisk();
+    // As a later version may write it.
+    const disk = goldenDisk(GOLDEN);
     const path = segmentFile(1);
     const bytes = disk.get(path);
     const view = new DataView(bytes.buffer, bytes.byteOffset);
-    view.setUint32(HEADER_BYTES + 32 + 8, 5, true);
+    view.setUint32(HEADER_BYTES + 32 + 8, 99, true);
     const bodyBytes = view.getUint32(HEADER_BYTES + 4, true);
     const body = HEADER_BYTES + 32;
     view.setUint32(
