@@ -56,6 +56,9 @@ export type Settlement =
 /** Results that a client remembers. */
 const MEMORY_COUNT = 4;
 
+/** Operations that are drawn at most to find one that reads. */
+const MAX_DRAWS = 32;
+
 const NO_BYTES = new Uint8Array(0);
 
 interface Client {
@@ -174,6 +177,18 @@ export class SimClients {
     const [pending] = this.#ask(client, member, [operation]);
     if (pending === undefined) throw new RangeError("Cannot probe: no command");
     return pending;
+  }
+
+  /** Asks for one read through `member`, if the subject has any. */
+  probeRead(member: SimMember): void {
+    const client = this.#clients.length - 1;
+    this.deadline(client, this.#clientOf(client).batch);
+    for (let i = 0; i < MAX_DRAWS; i++) {
+      const operation = this.#drawOperation(client);
+      if (operation.type !== "query") continue;
+      this.#ask(client, member, [operation]);
+      return;
+    }
   }
 
   /** An operation ended; only the first end counts for its client. */

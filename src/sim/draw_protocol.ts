@@ -42,9 +42,10 @@ export function drawProtocol(
   const changes = random.chance(700);
   const membership = MEMBERSHIP_KINDS.filter(() => random.chance(600));
   const others = OTHER_KINDS.filter(() => random.chance(400));
-  const kinds = changes ? [...membership, ...others] : others;
-  return {
-    kinds: random.chance(500) ? [...kinds, "strandLeader"] : kinds,
+  const kinds = changes ? [...membership, ...others] : [...others];
+  if (random.chance(500)) kinds.push("strandLeader");
+  const options: ProtocolOptions = {
+    kinds,
     gapMs: random.pick([1, 3, 8, 20]) * electionMs,
     maxMembers: Math.max(members, random.pick([3, 5, MAX_MEMBERS])),
     maxIds: members + MAX_JOINERS,
@@ -53,6 +54,8 @@ export function drawProtocol(
     stalePermille: random.pick([0, 0, 200]),
     snapshots: drawSnapshots(random),
   };
+  if (changes && random.chance(400)) kinds.push("strandInJoint");
+  return options;
 }
 
 function drawSnapshots(random: SimRandom): SnapshotOptions {

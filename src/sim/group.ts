@@ -162,6 +162,12 @@ export class SimGroup implements World {
     this.memberOf(id)?.host.start();
   }
 
+  /** A client asks a member for one read. */
+  read(id: NodeId): void {
+    const member = this.memberOf(id);
+    if (member !== undefined) this.clients.probeRead(member);
+  }
+
   /** A removed member stops for good. */
   retire(id: NodeId): void {
     this.memberOf(id)?.retire();

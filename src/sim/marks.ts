@@ -165,6 +165,7 @@ export const MARKS = [
   "leaseRanOut",
   "clockJumped",
   "leaderStranded",
+  "strandedInJoint",
   "foundingLearned",
   "windowFullOfBytes",
 ] as const;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DropReason, Message } from "../core/message.ts";
+import type { Message } from "../core/message.ts";
 import type {
   ChangeGuard,
   ConfChange,
@@ -13,9 +13,11 @@ import type {
   Term,
 } from "../core/types.ts";
 import { checkTaken } from "./change_checks.ts";
+import { CHANGE_MARK, REFUSAL_MARK } from "./change_marks.ts";
 import {
   type ConfRoles,
   isQuorum,
+  membersOf,
   rolesAfter,
   rolesPromoted,
 } from "./conf_model.ts";
@@ -24,7 +26,7 @@ import type { SimEvent } from "./events.ts";
 import { FigureEight } from "./figure_eight.ts";
 import type { Mark, MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
-import { type Link, linksBetween, type SimNetwork } from "./network.ts";
+import type { Link, SimNetwork } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import {
   CHANGE_KINDS,
@@ -33,7 +35,8 @@ import {
 } from "./options_protocol.ts";
 import type { Oracle } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
-import { drawStranded } from "./strand.ts";
+import { drawJointPlan } from "./strand.ts";
+import { Stranding } from "./stranding.ts";
 import { linksOf } from "./topology.ts";
 
 /** What it can reach: one group. */
@@ -53,6 +56,8 @@ export interface ProtocolWorld {
   restart(id: NodeId): void;
   /** Starts a member that was never there, with an empty disk. */
   join(id: NodeId): void;
+  /** A client asks a member for one read, besides all others. */
+  read(id: NodeId): void;
   /** Whether the host of an id is there and of no more use. */
   isLost(id: NodeId): boolean;
   /** Who leads the newest term, if anybody who runs does. */
@@ -69,6 +74,7 @@ export type ProtocolStep =
   | { readonly type: "isolate"; readonly node: NodeId }
   | { readonly type: "bounce"; readonly node: NodeId }
   | { readonly type: "campaign"; readonly node: NodeId }
+  | { readonly type: "read"; readonly node: NodeId }
   | { readonly type: "heal"; readonly links: readonly Link[] }
   | { readonly type: "change"; readonly node: NodeId }
   | { readonly type: "join"; readonly node: NodeId }
@@ -86,33 +92,12 @@ const WEIGHTY_KINDS = CHANGE_KINDS.filter((kind) =>
   kind !== "update" && kind !== "nonsense"
 );
 
-const CHANGE_MARK = {
-  addVoter: "voterAddProposed",
-  addLearner: "learnerAddProposed",
-  addStaging: "stagingAddProposed",
-  addWitness: "witnessAddProposed",
-  promote: "promotionProposed",
-  demote: "demotionProposed",
-  remove: "removalProposed",
-  removeLeader: "leaderRemovalProposed",
-  update: "addressChangeProposed",
-  replace: "replacementProposed",
-  nonsense: "nonsenseProposed",
-} as const satisfies Readonly<Record<ChangeKind, Mark>>;
-
-const REFUSAL_MARK: Readonly<Partial<Record<DropReason, Mark>>> = {
-  changePending: "changePending",
-  conflict: "changeConflict",
-  invalidChange: "changeInvalid",
-  quorumAtRisk: "changeAtRisk",
-  removedMember: "removedIdRefused",
-};
-
 /** Acts on one group until it is told to stop. */
 export class ProtocolNemesis {
   readonly #world: ProtocolWorld;
   readonly #random: SimRandom;
   readonly #figureEight: FigureEight;
+  readonly #stranding: Stranding;
   #epoch = 0;
   #isStopped = false;
   /** What the next fitting message sets off. */
@@ -127,6 +112,9 @@ export class ProtocolNemesis {
     this.#random = random;
     this.#nextId = world.options.members + 1;
     this.#figureEight = new FigureEight(world, random.fork("figure 8"));
+    this.#stranding = new Stranding(world, random, (delayMs, step) => {
+      this.#after(delayMs, step);
+    });
   }
 
   /** Schedules the next action. */
@@ -142,6 +130,7 @@ export class ProtocolNemesis {
   stop(): void {
     this.#isStopped = true;
     this.#trap = undefined;
+    this.#stranding.disarm();
     this.#figureEight.stop();
     this.#epoch++;
   }
@@ -172,6 +161,8 @@ export class ProtocolNemesis {
       case "campaign":
         this.#world.memberOf(step.node)?.act((core) => core.campaign());
         return;
+      case "read":
+        return this.#world.read(step.node);
       case "change":
         return this.#propose(step.node, this.#random.pick(WEIGHTY_KINDS));
       case "join":
@@ -195,6 +186,7 @@ export class ProtocolNemesis {
     const isFirst = message.type === "appendEntries" &&
       message.term > this.#newestTerm;
     if (isFirst) this.#newestTerm = message.term;
+    this.#stranding.sees(message);
     switch (this.#trap) {
       case "hastyChange":
         if (isFirst) this.#spring("hastyChangeProposed", message.from);
@@ -251,7 +243,9 @@ export class ProtocolNemesis {
         if (this.#figureEight.begin()) this.#nextFigure();
         return;
       case "strandLeader":
-        return this.#strandLeader();
+        return this.#stranding.strandLeader();
+      case "strandInJoint":
+        return this.#plotInJoint();
       default: {
         const leader = this.#world.leader();
         if (leader !== undefined) this.#propose(leader.id, kind);
@@ -259,11 +253,28 @@ export class ProtocolNemesis {
     }
   }
 
+  get #ids(): NodeId[] {
+    return this.#world.members.map(({ id }) => id);
+  }
+
+  get #lastMs(): number {
+    return this.#world.options.faults.lastMs;
+  }
+
+  get #electionMs(): number {
+    const { clock, core } = this.#world.options;
+    return (core.electionTicks ?? 10) * clock.tickMs;
+  }
+
+  get #freshIds(): NodeId[] {
+    const { maxIds } = this.#world.options.protocol;
+    return [this.#nextId, this.#nextId + 1].filter((id) => id <= maxIds);
+  }
+
   #propose(node: NodeId, kind: ChangeKind): void {
     const { marks, options } = this.#world;
-    const { maxIds, maxMembers } = options.protocol;
-    const freshIds = [this.#nextId, this.#nextId + 1]
-      .filter((id) => id <= maxIds);
+    const { maxMembers } = options.protocol;
+    const freshIds = this.#freshIds;
     this.#world.memberOf(node)?.act((core) => {
       const { conf, id } = core;
       const inputs = { random: this.#random, leader: id, maxMembers, freshIds };
@@ -282,10 +293,14 @@ export class ProtocolNemesis {
         checkTaken({ leader: id, conf, change, guard, holders });
       }
       marks.hit(CHANGE_MARK[kind]);
-      for (const step of change.steps) {
-        if (step.node >= this.#nextId) this.#join(step.node);
-      }
+      this.#joinAll(change);
     });
+  }
+
+  #joinAll({ steps }: ConfChange): void {
+    for (const { node } of steps) {
+      if (node >= this.#nextId) this.#join(node);
+    }
   }
 
   /** What somebody last saw, and whether it is meant in spite of everything. */
@@ -399,10 +414,7 @@ export class ProtocolNemesis {
   }
 
   #nextFigure(): void {
-    const { options } = this.#world;
-    const electionTicks = options.core.electionTicks ?? 10;
-    const delay = Math.floor(electionTicks * options.clock.tickMs / 4);
-    this.#after(delay, { type: "figureEight" });
+    this.#after(Math.floor(this.#electionMs / 4), { type: "figureEight" });
   }
 
   #crash(node: NodeId): void {
@@ -412,25 +424,21 @@ export class ProtocolNemesis {
     this.#later({ type: "restart", node });
   }
 
-  #strandLeader(): void {
-    const { marks, members, network } = this.#world;
+  /** A leader is led into a joint configuration to be cut off there. */
+  #plotInJoint(): void {
     const leader = this.#world.leader();
-    if (leader?.core === undefined) return;
-    const ids = members.map(({ id }) => id);
-    const { conf } = leader.core;
-    const sides = drawStranded(conf, leader.id, ids, this.#random);
-    if (sides === undefined) return;
-    marks.hit("leaderStranded");
-    const links = linksBetween(sides.inside, sides.outside);
-    network.cut(links);
-    this.#later({ type: "heal", links });
-    const type = this.#random.chance(300) ? "bounce" : "campaign";
-    for (const node of sides.outside) {
-      this.#after(this.#random.below(BLOW_MS), { type, node });
-    }
-    const [node] = sides.outside;
-    if (node === undefined) return;
-    this.#after(2 * BLOW_MS, { type: "campaign", node });
+    leader?.act((core) => {
+      const { conf, id, term } = core;
+      const { maxMembers } = this.#world.options.protocol;
+      const room = Math.max(0, maxMembers - membersOf(conf).length);
+      const freshIds = this.#freshIds.slice(0, room);
+      const plan = drawJointPlan(conf, id, freshIds, this.#random);
+      if (plan === undefined || this.#costsQuorum(conf, plan.change)) return;
+      const outcome = core.proposeConfChange(plan.change, { force: true });
+      if (outcome.type !== "appended") return;
+      this.#stranding.arm({ ...plan, leader: id, term, index: outcome.index });
+      this.#joinAll(plan.change);
+    });
   }
 
   /** Down, and up again before anybody notices. */
@@ -441,14 +449,13 @@ export class ProtocolNemesis {
   }
 
   #isolate(node: NodeId): void {
-    const links = linksOf(node, this.#world.members.map(({ id }) => id));
+    const links = linksOf(node, this.#ids);
     this.#world.network.cut(links);
     this.#later({ type: "heal", links });
   }
 
   #later(step: ProtocolStep): void {
-    const { lastMs } = this.#world.options.faults;
-    this.#after(this.#random.below(lastMs + 1), step);
+    this.#after(this.#random.below(this.#lastMs + 1), step);
   }
 
   #after(delayMs: number, step: ProtocolStep): void {

@@ -40,7 +40,9 @@ export type ChangeKind = (typeof CHANGE_KINDS)[number];
  * of learners and removed members as well (H09, H12). `snapshot` takes one
  * now; `figureEight` plays the schedule of the thesis, figure 3.7 (H21).
  * `strandLeader` cuts a bare quorum off from the leader and all others, and
- * lets it elect somebody in haste (H94, H95).
+ * lets it elect somebody in haste (H94, H95). `strandInJoint` does it to a
+ * leader that has just entered a joint configuration with the new half of it,
+ * so that the old half may elect by itself (H30, §4.3).
  */
 export type ProtocolFaultKind =
   | ChangeKind
@@ -53,7 +55,8 @@ export type ProtocolFaultKind =
   | "campaign"
   | "snapshot"
   | "figureEight"
-  | "strandLeader";
+  | "strandLeader"
+  | "strandInJoint";
 
 /** What is asked of a group besides reads and writes. */
 export interface ProtocolOptions {

@@ -164,6 +164,28 @@ const READ_MUTANTS: readonly Mutant[] = [
     }],
   },
   {
+    id: "read-confirmed-by-one-half",
+    hazard: "H94, §4.3",
+    what: "in a joint configuration the new half alone confirms a read",
+    patches: [{
+      file: READS,
+      find: `const confirmed = tracker.quorumIndex(readOnly.ackedBy);`,
+      replace: `const { voters } = tracker.conf;
+  const confirmed = voters.map(readOnly.ackedBy)
+    .sort((a, b) => b - a)[voters.length >> 1] ?? 0;`,
+    }],
+  },
+  {
+    id: "read-alone-in-joint",
+    hazard: "H94, §4.3",
+    what: "the only voter of the new half reads without asking the old half",
+    patches: [{
+      file: READS,
+      find: `[...voters, ...votersOutgoing].every((id) => id === raft.id);`,
+      replace: `voters.every((id) => id === raft.id);`,
+    }],
+  },
+  {
     id: "read-at-applied-index",
     hazard: "H93",
     what: "a read waits for what was applied, not for what is committed",

@@ -134,6 +134,16 @@ const LEASES: readonly Mutant[] = [
     }],
   },
   {
+    id: "lease-by-one-half",
+    hazard: "H95, §4.3",
+    what: "in a joint configuration the promises of the new half make a lease",
+    patches: [{
+      file: LEASE,
+      find: `return jointIndex(conf.voters, conf.votersOutgoing, promisedBy);`,
+      replace: `return jointIndex(conf.voters, [], promisedBy);`,
+    }],
+  },
+  {
     id: "lease-over-suspension",
     hazard: "H117",
     what: "a lease outlives a jump of the clock",

@@ -1,0 +1,129 @@
+/**
+ * Leaves leaders on the wrong side of partitions while the other side elects
+ * (H94, H95, H100).
+ *
+ * @module
+ */
+import type { Message } from "../core/message.ts";
+import type { NodeId } from "../core/types.ts";
+import type { MarkCounter } from "./marks.ts";
+import type { SimMember } from "./member.ts";
+import type { ProtocolStep } from "./nemesis_protocol.ts";
+import { linksBetween, type SimNetwork } from "./network.ts";
+import type { SimOptions } from "./options.ts";
+import type { SimRandom } from "./prng.ts";
+import {
+  drawStranded,
+  type JointTrap,
+  type Sides,
+  sidesOf,
+  tellsOfCommit,
+} from "./strand.ts";
+
+/** What it works with. */
+export interface StrandingWorld {
+  readonly options: SimOptions;
+  readonly members: readonly SimMember[];
+  readonly network: SimNetwork;
+  readonly marks: MarkCounter;
+  leader(): SimMember | undefined;
+}
+
+/** Longest time from the cut to the first campaigns and restarts. */
+const BLOW_MS = 250;
+
+/** Election timeouts for which a leader is left in a joint configuration. */
+const JOINT_TIMEOUTS = 3;
+
+/** How often in an election timeout somebody campaigns then, and reads. */
+const JOINT_STEPS = 5;
+
+/** Strands the leaders of one group. */
+export class Stranding {
+  readonly #world: StrandingWorld;
+  readonly #random: SimRandom;
+  /** Plans a step. */
+  readonly #after: (delayMs: number, step: ProtocolStep) => void;
+  /** A change whose commit is the moment to cut its leader off. */
+  #trap: JointTrap | undefined;
+
+  /** Draws from `random`, plans with `after`. */
+  constructor(
+    world: StrandingWorld,
+    random: SimRandom,
+    after: (delayMs: number, step: ProtocolStep) => void,
+  ) {
+    this.#world = world;
+    this.#random = random;
+    this.#after = after;
+  }
+
+  /** Waits for the commit of a change. */
+  arm(trap: JointTrap): void {
+    this.#trap = trap;
+  }
+
+  /** Waits no more. */
+  disarm(): void {
+    this.#trap = undefined;
+  }
+
+  /** Cuts a bare quorum off from the leader, and lets it campaign at once. */
+  strandLeader(): void {
+    const leader = this.#world.leader();
+    if (leader?.core === undefined) return;
+    const { conf } = leader.core;
+    const sides = drawStranded(conf, leader.id, this.#ids, this.#random);
+    if (sides === undefined) return;
+    this.#world.marks.hit("leaderStranded");
+    this.#strand(
+      sides,
+      this.#random.below(this.#world.options.faults.lastMs + 1),
+    );
+    const type = this.#random.chance(300) ? "bounce" : "campaign";
+    for (const node of sides.outside) {
+      this.#after(this.#random.below(BLOW_MS), { type, node });
+    }
+    const [node] = sides.outside;
+    if (node === undefined) return;
+    this.#after(2 * BLOW_MS, { type: "campaign", node });
+  }
+
+  /**
+   * A message leaves. If it is the first to tell that the leader is in the
+   * joint configuration, nobody outside hears it: they forget the leader, by
+   * and by or in a crash, and elect another one, while reads are asked of it.
+   */
+  sees(message: Message): void {
+    const trap = this.#trap;
+    if (trap === undefined || !tellsOfCommit(trap, message)) return;
+    this.#trap = undefined;
+    this.#world.marks.hit("strandedInJoint");
+    const { clock, core } = this.#world.options;
+    const electionMs = (core.electionTicks ?? 10) * clock.tickMs;
+    const { outside, leader } = trap;
+    const lastMs = JOINT_TIMEOUTS * electionMs;
+    this.#strand(sidesOf(outside, this.#ids), lastMs);
+    const canBounce = this.#random.chance(500);
+    for (const node of canBounce ? outside : []) {
+      this.#after(this.#random.below(BLOW_MS), { type: "bounce", node });
+    }
+    const stepMs = Math.ceil(electionMs / JOINT_STEPS);
+    for (let delay = stepMs; delay < lastMs; delay += stepMs) {
+      const node = this.#random.pick(outside);
+      this.#after(delay, { type: "campaign", node });
+      const readMs = delay + this.#random.below(stepMs);
+      this.#after(readMs, { type: "read", node: leader });
+    }
+  }
+
+  get #ids(): NodeId[] {
+    return this.#world.members.map(({ id }) => id);
+  }
+
+  #strand({ inside, outside }: Sides, lastMs: number): void {
+    const links = linksBetween(inside, outside);
+    this.#world.network.cut(links);
+    this.#after(lastMs, { type: "heal", links });
+  }
+}
