@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodeId } from "../core/types.ts";
+import type { ConfChangeEntry, NodeId } from "../core/types.ts";
 import type { CommittedLog } from "./committed_log.ts";
 import {
   type ConfRoles,
@@ -16,11 +16,13 @@ import type { MemberView } from "./oracle.ts";
 
 /**
  * The newest configuration; the one before it, while some member may not know
- * better; and what stands in logs and may yet be committed.
+ * better; and what stands in logs, or comes into one yet by the packets on
+ * their way, and may then be committed (§3.6.2: by any later leader).
  */
 export function confsInPlay(
   committed: CommittedLog,
   members: readonly MemberView[],
+  changesOnTheirWay: readonly ConfChangeEntry[],
 ): ConfRoles[] {
   const { index, conf } = committed.lastConf;
   const confs = [conf];
@@ -35,6 +37,9 @@ export function confsInPlay(
       if (entry?.type !== "confChange") continue;
       confs.push(rolesAfter(conf, entry.change));
     }
+  }
+  for (const { index, change } of changesOnTheirWay) {
+    if (index > committed.lastIndex) confs.push(rolesAfter(conf, change));
   }
   return confs;
 }

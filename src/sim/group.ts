@@ -7,7 +7,12 @@ import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import { EMPTY_CONF } from "../core/types.ts";
 import { BoundChecks } from "./bound_checks.ts";
-import { isQuorum, membersOf, rolesPromoted } from "./conf_model.ts";
+import {
+  type ConfRoles,
+  isQuorum,
+  membersOf,
+  rolesPromoted,
+} from "./conf_model.ts";
 import { confsInPlay, someoneMayLead } from "./confs_in_play.ts";
 import { LEAVE_JOINT } from "./draw_change.ts";
 import {
@@ -199,14 +204,17 @@ export class SimGroup implements World {
   hasQuorum(has: (id: NodeId) => boolean): boolean {
     // An empty disk might have held something: it elects nobody who has more,
     // until a leader has brought it up to date (H80).
-    const isFilled = (id: NodeId) => {
-      const member = this.memberOf(id);
-      return (member?.disk.durable.lastIndex ?? 0) > 0 &&
-        member?.core?.status().fresh !== true;
-    };
-    const isAnyFilled = this.members.some(({ id }) => has(id) && isFilled(id));
-    const hasVoice = (id: NodeId) => has(id) && (isFilled(id) || !isAnyFilled);
-    return confsInPlay(this.oracle.committed, this.members)
+    const isFilled = (id: NodeId) =>
+      this.#hasLog(id) && this.memberOf(id)?.core?.status().fresh !== true;
+    const isFounded = this.members.some(({ id }) =>
+      has(id) && this.#hasLog(id)
+    );
+    const hasVoice = (id: NodeId) => has(id) && (isFilled(id) || !isFounded);
+    // Whoever is staging may have its vote before anybody knows it to be gone.
+    const confs = this.#confsInPlay().map((conf) =>
+      rolesPromoted(conf, (id) => !has(id))
+    );
+    return confs
       .every((conf) =>
         isQuorum(conf, hasVoice) &&
         someoneMayLead(conf, this.members, hasVoice)
@@ -220,14 +228,9 @@ export class SimGroup implements World {
    * votes as soon as its leader wants it to, and damage shows much later.
    */
   mayLose(has: (id: NodeId) => boolean): boolean {
-    const confs = confsInPlay(this.oracle.committed, this.members);
-    const isFilled = (id: NodeId) =>
-      has(id) && (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
-    return this.hasQuorum(isFilled) &&
-      confs.every((conf) =>
-        conf.witnesses.length === 0 &&
-        isQuorum(rolesPromoted(conf, (id) => !has(id)), isFilled)
-      );
+    return this.members.some(({ id }) => has(id) && this.#hasLog(id)) &&
+      this.hasQuorum(has) &&
+      this.#confsInPlay().every(({ witnesses }) => witnesses.length === 0);
   }
 
   /**
@@ -235,13 +238,23 @@ export class SimGroup implements World {
    * voter among them could give a witness what those who may lead lack.
    */
   mayStandApart(has: (id: NodeId) => boolean): boolean {
-    return confsInPlay(this.oracle.committed, this.members)
+    return this.#confsInPlay()
       .every(({ voters, votersOutgoing, witnesses }) =>
         witnesses.length === 0 ||
         [...voters, ...votersOutgoing].every((id) =>
           has(id) || witnesses.includes(id)
         )
       );
+  }
+
+  #hasLog(id: NodeId): boolean {
+    return (this.memberOf(id)?.disk.durable.lastIndex ?? 0) > 0;
+  }
+
+  /** See {@linkcode confsInPlay}. */
+  #confsInPlay(): ConfRoles[] {
+    const changes = this.network.changesOnTheirWay(this.group);
+    return confsInPlay(this.oracle.committed, this.members, changes);
   }
 
   /** Does what is left to do for the membership, without anything new. */

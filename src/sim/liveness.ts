@@ -49,11 +49,15 @@ const CALM_NETWORK: NetworkOptions = {
 const PATIENCE_TIMEOUTS = 60;
 const PATIENCE_TICKS_PER_ENTRY = 3;
 
+/** Ticks within which writes that are under way are done, whatever comes. */
+const MAX_WRITE_TICKS = 20;
+
 /** Runs the phase. Throws a `Violation` if a group does not recover. */
 export function runLiveness(world: LivenessWorld, random: SimRandom): void {
   for (const { clients } of world.groups) clients.stop();
   world.network.calm(CALM_NETWORK);
   for (const host of world.hosts) restore(world, host);
+  awaitWrites(world);
   switch (tailShape(world.options)) {
     case "all":
       break;
@@ -84,6 +88,17 @@ function restore(world: LivenessWorld, host: SimHost): void {
   host.resume();
   host.hurry();
   host.start();
+}
+
+/** A change that nobody has written yet cannot be told from none. */
+function awaitWrites(world: LivenessWorld): void {
+  const isWritten = ({ core, disk }: SimMember) =>
+    core === undefined || core.lastIndex <= disk.written.lastIndex;
+  const { tickMs } = world.options.clock;
+  for (let tick = 0; tick < MAX_WRITE_TICKS; tick++) {
+    if (world.groups.every(({ members }) => members.every(isWritten))) return;
+    world.runUntil(world.now() + tickMs);
+  }
 }
 
 /**

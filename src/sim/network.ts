@@ -5,7 +5,7 @@
  * @module
  */
 import type { Message } from "../core/message.ts";
-import type { GroupId, NodeId } from "../core/types.ts";
+import type { ConfChangeEntry, GroupId, NodeId } from "../core/types.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { NetworkOptions } from "./options.ts";
 import type { SimRandom } from "./prng.ts";
@@ -76,6 +76,8 @@ export class SimNetwork {
   readonly #cloggedUntil: number[];
   /** Newest packet delivered on each link. */
   readonly #newest: number[];
+  /** Packets with membership changes that have not arrived yet. */
+  readonly #changes = new Set<Packet>();
 
   /** Makes the links among hosts, all of them whole. */
   constructor(parts: NetworkParts) {
@@ -103,6 +105,7 @@ export class SimNetwork {
     if (random.chance(Math.min(900, lossPermille + this.burstPermille))) {
       this.#marks.hit("packetLost");
     } else {
+      if (changesIn(message).length > 0) this.#changes.add(packet);
       this.#deliver(this.#delayMs(), packet);
     }
     if (!random.chance(duplicatePermille) || !this.#mayRepeat(message)) return;
@@ -138,11 +141,23 @@ export class SimNetwork {
     return !isLost;
   }
 
+  /** The membership changes that a group's packets bring yet, but for copies. */
+  changesOnTheirWay(group: GroupId): ConfChangeEntry[] {
+    return [...this.#changes].filter((packet) => packet.group === group)
+      .flatMap(({ message }) => changesIn(message));
+  }
+
   /**
    * Whether a packet gets through its link now: if not for ever, then in so
    * many milliseconds.
    */
   arrive(packet: Packet, now: number): Arrival {
+    const arrival = this.#arrivalOf(packet, now);
+    if (typeof arrival !== "number") this.#changes.delete(packet);
+    return arrival;
+  }
+
+  #arrivalOf(packet: Packet, now: number): Arrival {
     const { from, to } = packet.message;
     if (this.#isCalm && packet.copy) return "void";
     const link = from * MAX_ID + to;
@@ -214,6 +229,11 @@ export class SimNetwork {
       this.#marks.hit("packetReplayedLate");
     }
   }
+}
+
+function changesIn(message: Message): ConfChangeEntry[] {
+  if (message.type !== "appendEntries") return [];
+  return message.entries.filter((entry) => entry.type === "confChange");
 }
 
 /** Both directions between every member of `left` and every one of `right`. */
