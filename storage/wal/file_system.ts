@@ -21,6 +21,8 @@ export type OpenMode = "read" | "update" | "create";
 export interface WalFileSystem {
   /** Makes a folder and those above it; returns the ones that are new. */
   makeDirectory(path: string): readonly string[];
+  /** Removes an empty folder. */
+  removeDirectory(path: string): void;
   /** Names in a folder, in any order. */
   list(path: string): readonly string[];
   /** Opens a file. */
@@ -39,6 +41,8 @@ export interface WalFileSystem {
   ): Promise<number>;
   /** Fills `bytes` from `position`; returns how many were read, 0 at the end. */
   read(file: FileHandle, bytes: Uint8Array, position: number): Promise<number>;
+  /** Cuts a file to a length that it has at least. */
+  truncate(file: FileHandle, bytes: number): void;
   /** Resolves once data and length are on stable storage (`fdatasync`). */
   sync(file: FileHandle): Promise<void>;
   /** Resolves once the names in a folder are on stable storage. */
@@ -63,6 +67,7 @@ const FLAGS: Readonly<Record<OpenMode, string>> = {
 export function nodeFileSystem(): WalFileSystem {
   return {
     makeDirectory,
+    removeDirectory: (path) => fs.rmdirSync(path),
     list: (path) => fs.readdirSync(path),
     open: (path, mode) => fs.openSync(path, FLAGS[mode], 0o600),
     close: (file) => fs.closeSync(file),
@@ -83,6 +88,7 @@ export function nodeFileSystem(): WalFileSystem {
           else resolve(count);
         })
       ),
+    truncate: (file, bytes) => fs.ftruncateSync(file, bytes),
     sync: (file) =>
       new Promise((resolve, reject) =>
         fs.fdatasync(file, (error) => error ? reject(error) : resolve())

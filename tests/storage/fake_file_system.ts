@@ -4,6 +4,7 @@
  * fail. Files are the volatile content plus the writes since the last sync;
  * names are the volatile directory plus its changes since the last sync.
  */
+import { dirname } from "node:path";
 import type { OpenMode, WalFileSystem } from "../../storage/wal/mod.ts";
 
 /** What a disk writes as a whole. */
@@ -19,7 +20,10 @@ export interface Operation {
     | "open"
     | "rename"
     | "link"
-    | "unlink";
+    | "unlink"
+    | "truncate"
+    | "makeDirectory"
+    | "removeDirectory";
   readonly path: string;
   /** Bytes of a write. */
   readonly bytes?: number;
@@ -38,13 +42,25 @@ interface Write {
   readonly bytes: Uint8Array;
 }
 
+/** A file is as long as it was, or shorter. */
+interface Cut {
+  readonly size: number;
+}
+
 class FakeFile {
   content: Uint8Array = new Uint8Array(0);
   durable: Uint8Array = new Uint8Array(0);
-  unsynced: Write[] = [];
+  unsynced: (Write | Cut)[] = [];
 }
 
-type NameChange = (names: Map<string, FakeFile>) => void;
+/** Stands for a folder among the names. Those right below the root exist. */
+const FOLDER = new FakeFile();
+
+interface NameChange {
+  /** The folder that changes. */
+  readonly folder: string;
+  readonly apply: (names: Map<string, FakeFile>) => void;
+}
 
 /** Fails as a system call does. */
 export class SystemError extends Error {
@@ -80,13 +96,26 @@ export class FakeFileSystem implements WalFileSystem {
     return this.#open.size;
   }
 
-  makeDirectory(): readonly string[] {
-    return [];
+  makeDirectory(path: string): readonly string[] {
+    const missing: string[] = [];
+    for (let at = path; !this.#isFolder(at); at = dirname(at)) missing.push(at);
+    for (const made of [...missing].reverse()) {
+      this.#announce({ type: "makeDirectory", path: made });
+      this.#change(made, (names) => void names.set(made, FOLDER));
+    }
+    return missing;
+  }
+
+  removeDirectory(path: string): void {
+    this.#announce({ type: "removeDirectory", path });
+    if (this.list(path).length > 0) throw new SystemError("ENOTEMPTY", path);
+    this.#change(path, (names) => void names.delete(path));
   }
 
   list(path: string): readonly string[] {
+    if (!this.#isFolder(path)) throw new SystemError("ENOENT", path);
     const start = `${path}/`;
-    return [...this.#names.keys()].filter((name) => name.startsWith(start))
+    return [...this.#names.keys()].filter((name) => dirname(name) === path)
       .map((name) => name.slice(start.length));
   }
 
@@ -96,7 +125,8 @@ export class FakeFileSystem implements WalFileSystem {
     if (mode === "create") {
       if (file !== undefined) throw new SystemError("EEXIST", path);
       const made = new FakeFile();
-      this.#change((names) => void names.set(path, made));
+      if (!this.#isFolder(dirname(path))) throw new SystemError("ENOENT", path);
+      this.#change(path, (names) => void names.set(path, made));
       file = made;
     }
     if (file === undefined) throw new SystemError("ENOENT", path);
@@ -132,6 +162,13 @@ export class FakeFileSystem implements WalFileSystem {
     return this.write(handle, bytes, position);
   }
 
+  truncate(handle: number, bytes: number): void {
+    const { file, path } = this.#get(handle);
+    this.#announce({ type: "truncate", path });
+    file.content = file.content.slice(0, bytes);
+    file.unsynced.push({ size: bytes });
+  }
+
   async read(
     handle: number,
     bytes: Uint8Array,
@@ -153,23 +190,22 @@ export class FakeFileSystem implements WalFileSystem {
       if (this.forgetsFailedSyncs) file.unsynced.splice(0, count);
       throw error;
     }
-    for (const { position, bytes } of file.unsynced.splice(0, count)) {
-      file.durable = overwrite(file.durable, position, bytes);
+    for (const change of file.unsynced.splice(0, count)) {
+      file.durable = changed(file.durable, change);
     }
   }
 
   async syncDirectory(path: string): Promise<void> {
-    const count = this.#unsyncedNames.length;
+    const due = this.#unsyncedNames.filter(({ folder }) => folder === path);
     await this.onOperation({ type: "syncDirectory", path });
-    for (const change of this.#unsyncedNames.splice(0, count)) {
-      change(this.#durableNames);
-    }
+    for (const { apply } of due) apply(this.#durableNames);
+    this.#unsyncedNames = this.#unsyncedNames.filter((it) => !due.includes(it));
   }
 
   rename(from: string, to: string): void {
     this.#announce({ type: "rename", path: from });
     const file = this.#find(from);
-    this.#change((names) => {
+    this.#change(to, (names) => {
       names.delete(from);
       names.set(to, file);
     });
@@ -179,13 +215,13 @@ export class FakeFileSystem implements WalFileSystem {
     this.#announce({ type: "link", path: to });
     const file = this.#find(from);
     if (this.#names.has(to)) throw new SystemError("EEXIST", to);
-    this.#change((names) => void names.set(to, file));
+    this.#change(to, (names) => void names.set(to, file));
   }
 
   unlink(path: string): void {
     this.#announce({ type: "unlink", path });
     this.#find(path);
-    this.#change((names) => void names.delete(path));
+    this.#change(path, (names) => void names.delete(path));
   }
 
   identify(): string {
@@ -196,13 +232,21 @@ export class FakeFileSystem implements WalFileSystem {
   crash(choices: CrashChoices): FakeFileSystem {
     const names = new Map(this.#durableNames);
     const kept = choices.keepNames(this.#unsyncedNames.length);
-    for (const change of this.#unsyncedNames.slice(0, kept)) change(names);
+    for (const { apply } of this.#unsyncedNames.slice(0, kept)) apply(names);
     const after = new FakeFileSystem();
     for (const [path, file] of names) {
       // The boot after it is another one: no lock of before it holds.
-      if (isLock(path)) continue;
+      if (isLock(path) || !isReachable(path, names)) continue;
+      if (file === FOLDER) {
+        after.#putFolder(path);
+        continue;
+      }
       let content: Uint8Array = file.durable.slice();
       for (const write of file.unsynced) {
+        if ("size" in write) {
+          if (choices.keepBytes(1) > 0) content = changed(content, write);
+          continue;
+        }
         for (const part of sectors(write)) {
           const bytes = part.bytes.subarray(
             0,
@@ -224,7 +268,8 @@ export class FakeFileSystem implements WalFileSystem {
   kill(): FakeFileSystem {
     const after = new FakeFileSystem();
     for (const [path, file] of this.#names) {
-      if (!isLock(path)) after.put(path, file.content);
+      if (file === FOLDER) after.#putFolder(path);
+      else if (!isLock(path)) after.put(path, file.content);
     }
     return after;
   }
@@ -244,6 +289,7 @@ export class FakeFileSystem implements WalFileSystem {
     const file = new FakeFile();
     file.content = content.slice();
     file.durable = content.slice();
+    this.#putFolder(dirname(path));
     this.#names.set(path, file);
     this.#durableNames.set(path, file);
   }
@@ -261,7 +307,9 @@ export class FakeFileSystem implements WalFileSystem {
 
   /** Paths of all files but locks, ascending. */
   paths(): string[] {
-    return [...this.#names.keys()].filter((path) => !isLock(path)).sort();
+    return [...this.#names].filter(([path, file]) =>
+      file !== FOLDER && !isLock(path)
+    ).map(([path]) => path).sort();
   }
 
   /** All of it, locks included, in a comparable form. */
@@ -280,12 +328,25 @@ export class FakeFileSystem implements WalFileSystem {
   #find(path: string): FakeFile {
     const file = this.#names.get(path);
     if (file === undefined) throw new SystemError("ENOENT", path);
+    if (file === FOLDER) throw new SystemError("EISDIR", path);
     return file;
   }
 
-  #change(change: NameChange): void {
-    change(this.#names);
-    this.#unsyncedNames.push(change);
+  #isFolder(path: string): boolean {
+    return isTop(path) || this.#names.get(path) === FOLDER;
+  }
+
+  #putFolder(path: string): void {
+    for (let at = path; !this.#isFolder(at); at = dirname(at)) {
+      this.#names.set(at, FOLDER);
+      this.#durableNames.set(at, FOLDER);
+    }
+  }
+
+  /** Changes the names in the folder of `path`. */
+  #change(path: string, apply: NameChange["apply"]): void {
+    apply(this.#names);
+    this.#unsyncedNames.push({ folder: dirname(path), apply });
   }
 
   #announce(operation: Operation): void {
@@ -305,6 +366,28 @@ export class FakeFileSystem implements WalFileSystem {
 
 function isLock(path: string): boolean {
   return /\/lock-[^/]*$/.test(path);
+}
+
+/** Whether the folder is the root or right below it. */
+function isTop(path: string): boolean {
+  return dirname(path) === path || dirname(dirname(path)) === dirname(path);
+}
+
+/** Whether all folders above are there. */
+function isReachable(
+  path: string,
+  names: ReadonlyMap<string, FakeFile>,
+): boolean {
+  for (let at = dirname(path); !isTop(at); at = dirname(at)) {
+    if (!names.has(at)) return false;
+  }
+  return true;
+}
+
+function changed(content: Uint8Array, change: Write | Cut): Uint8Array {
+  return "size" in change
+    ? content.slice(0, change.size)
+    : overwrite(content, change.position, change.bytes);
 }
 
 function overwrite(
