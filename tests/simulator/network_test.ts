@@ -186,4 +186,34 @@ describe("drawPartition()", () => {
       { from: 2, to: 1 },
     ]);
   });
+
+  it("knows which membership changes are on their way", () => {
+    const { network, sent } = newNetwork({});
+    const change = { transition: "auto", steps: [] } as const;
+    const entries = [
+      { type: "confChange", term: 1, index: 5, change } as const,
+    ];
+    const message: Message = {
+      type: "appendEntries",
+      from: 1,
+      to: 2,
+      term: 1,
+      prevLogIndex: 4,
+      prevLogTerm: 1,
+      commitIndex: 4,
+      entries,
+    };
+    network.send(7, beat(1, 2), 1, 0);
+    network.send(7, message, 1, 0);
+    const packet = sent[1]?.packet;
+    assert(packet !== undefined);
+    assertEquals(network.changesOnTheirWay(7), entries);
+    assertEquals(network.changesOnTheirWay(8), []);
+    // Held back is not lost.
+    network.clog({ from: 1, to: 2 }, 50);
+    assertEquals(network.arrive(packet, 2), 48);
+    assertEquals(network.changesOnTheirWay(7), entries);
+    assertEquals(network.arrive(packet, 50), "delivered");
+    assertEquals(network.changesOnTheirWay(7), []);
+  });
 });
