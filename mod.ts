@@ -205,6 +205,8 @@
 export { RaftHost } from "./src/host/raft_host.ts";
 export type { HostStatus } from "./src/host/raft_host.ts";
 export type { RaftGroup } from "./src/host/raft_group.ts";
+export type { GroupBackup } from "./src/host/backup.ts";
+export type { BackupManifest } from "./src/backup_format.ts";
 export type { Session, SessionProposeOptions } from "./src/host/session.ts";
 export type {
   MembershipChange,
@@ -215,6 +217,7 @@ export type { MembershipOutcome } from "./src/host/memberships.ts";
 export { startNode } from "./src/host/start_node.ts";
 export { type Clock, systemClock } from "./src/host/clock.ts";
 export type {
+  BackupOptions,
   Committed,
   GroupOptions,
   HostEvent,

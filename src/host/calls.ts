@@ -17,6 +17,7 @@ import {
 } from "./membership_change.ts";
 import type { MembershipOutcome, Memberships } from "./memberships.ts";
 import {
+  type BackupOptions,
   type Committed,
   deadlineOf,
   type ProposeOptions,
@@ -26,6 +27,7 @@ import {
 } from "./options.ts";
 import type { Proposals, ProposalWait } from "./proposals.ts";
 import type { NewRead, Reads } from "./reads.ts";
+import type { Capture } from "./snapshot_taker.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { Transfers } from "./transfers.ts";
 
@@ -175,6 +177,24 @@ export class Calls<C, R, Q, A> {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Captures the state, with every write in it that was acknowledged before;
+   * `stale`: as far as this member has come.
+   */
+  async capture(options: BackupOptions): Promise<Capture> {
+    const { phase, reads, snapshots, wake } = this.#options;
+    if (phase() !== "running") return await this.#refuse();
+    this.#assertKeepsData("back up");
+    const wait = this.#wait({ ...options, forward: true });
+    if (options.consistency !== "stale") {
+      const reached = reads.barrier(wait);
+      wake();
+      await reached;
+    }
+    if (phase() === "stopped") return await this.#refuse();
+    return await snapshots.capture(wait.deadline, wait.signal);
   }
 
   #addRead(read: NewRead<Q>, consistency: ReadConsistency): Promise<A> {

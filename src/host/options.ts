@@ -219,6 +219,16 @@ export interface ReadOptions extends WaitOptions {
   readonly forward?: boolean | undefined;
 }
 
+/** Options of a backup. */
+export interface BackupOptions extends WaitOptions {
+  /**
+   * `linearizable`: holds every write acknowledged anywhere before the call;
+   * needs a leader and a quorum. `stale`: what this member has applied, for
+   * when there is none. @default {"linearizable"}
+   */
+  readonly consistency?: "linearizable" | "stale" | undefined;
+}
+
 /** A command that was committed and applied. */
 export interface Committed<R> {
   /** What the machine answered. */

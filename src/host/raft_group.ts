@@ -5,6 +5,7 @@
  */
 import type { GroupId, LogIndex, NodeId } from "../core/types.ts";
 import type { GroupEvent, GroupStatus } from "../status.ts";
+import { backupOf, type GroupBackup } from "./backup.ts";
 import type { Clock } from "./clock.ts";
 import type { Member } from "./member.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
 } from "./membership_change.ts";
 import type { MembershipOutcome } from "./memberships.ts";
 import type {
+  BackupOptions,
   Committed,
   ProposeOptions,
   ReadOptions,
@@ -127,6 +129,18 @@ export interface RaftGroup<C, R, Q, A> extends AsyncDisposable {
   snapshot(options?: WaitOptions): Promise<LogIndex>;
 
   /**
+   * Captures the state of this instant, to be streamed elsewhere: sessions,
+   * machine, configuration, with a manifest and a digest (see
+   * {@linkcode GroupBackup}). On any member; writes go on meanwhile. Resolves
+   * once the state is captured, which costs no more than a snapshot's start.
+   *
+   * @throws {RaftError} `noLeader` or `timeout` if nobody confirms what was
+   * acknowledged (see `consistency`), `overloaded`, `unsupported` on a
+   * witness, `machineFailed`, or the code with which the member stopped.
+   */
+  backup(options?: BackupOptions): Promise<GroupBackup>;
+
+  /**
    * Changes who takes part, all at once: more than one voter changes through a
    * joint configuration (thesis §4.3), so that at no time two majorities can
    * decide without each other. New voters receive the log first, as learners,
@@ -184,6 +198,7 @@ export interface LocalGroupParts<C, R, Q, A> {
   readonly member: Member<C, R, Q, A>;
   readonly clock: Clock;
   readonly timeoutMs: number;
+  readonly deployment: string;
   /** What else ends with the group. */
   readonly afterStop: (() => Promise<void>) | undefined;
 }
@@ -250,6 +265,13 @@ export class LocalGroup<C, R, Q, A> implements RaftGroup<C, R, Q, A> {
 
   snapshot(options: WaitOptions = {}): Promise<LogIndex> {
     return this.#parts.member.calls.snapshot(options);
+  }
+
+  async backup(options: BackupOptions = {}): Promise<GroupBackup> {
+    const { clock, deployment, member } = this.#parts;
+    const { group } = this;
+    const capture = await member.calls.capture(options);
+    return backupOf(capture, { clock, deployment, group });
   }
 
   changeMembership(

@@ -261,6 +261,7 @@ export class RaftHost implements AsyncDisposable {
       member,
       clock: services.clock,
       timeoutMs,
+      deployment: this.#options.deployment,
       afterStop: options.stopsHost === true ? () => this.stop() : undefined,
     });
   }

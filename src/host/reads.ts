@@ -22,13 +22,17 @@ export type ReadCore = Pick<RawNode, "role" | "leader" | "term" | "readIndex">;
 /** Answers queries; throws or rejects for that query only. */
 export type Answerer<Q, A> = (query: Q) => A | Promise<A>;
 
-/** How a read is made. */
-export interface NewRead<Q> {
-  readonly query: Q;
+/** How somebody waits for a confirmed index. */
+export interface NewBarrier {
   readonly deadline: number;
   /** Whether a member that does not lead may ask the leader. */
   readonly forward: boolean;
   readonly signal: AbortSignal | undefined;
+}
+
+/** How a read is made. */
+export interface NewRead<Q> extends NewBarrier {
+  readonly query: Q;
 }
 
 /** Budgets, and where contexts start. */
@@ -44,12 +48,20 @@ export interface ReadsOptions {
   readonly wake: () => void;
 }
 
+/** What is to be done once the index of a read is applied. */
+type Work<Q, A> =
+  | {
+    readonly type: "query";
+    readonly query: Q;
+    readonly resolve: (answer: A | Promise<A>) => void;
+  }
+  | { readonly type: "barrier"; readonly resolve: () => void };
+
 /** One read and the promise somebody holds for it. */
 interface Read<Q, A> {
-  readonly query: Q;
+  readonly work: Work<Q, A>;
   readonly deadline: number;
   readonly forward: boolean;
-  readonly resolve: (answer: A | Promise<A>) => void;
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal | undefined;
   onAbort: (() => void) | null;
@@ -121,12 +133,21 @@ export class Reads<Q, A> {
 
   /** A read that first needs a confirmed index. */
   add(options: NewRead<Q>): Promise<A> {
-    return this.#take(options, (read) => this.#queue.push(read));
+    return this.#takeQuery(options, (read) => this.#queue.push(read));
+  }
+
+  /** Resolves once everything is applied that was acknowledged before. */
+  barrier(options: NewBarrier): Promise<void> {
+    return this.#take<void>(
+      options,
+      (resolve) => ({ type: "barrier", resolve: () => resolve(undefined) }),
+      (read) => this.#queue.push(read),
+    );
   }
 
   /** A read of whatever is applied. */
   addStale(options: NewRead<Q>): Promise<A> {
-    return this.#take(
+    return this.#takeQuery(
       options,
       (read) => this.#confirmed.push({ reads: [read], index: 0 }),
     );
@@ -138,7 +159,7 @@ export class Reads<Q, A> {
    */
   addLeased(options: NewRead<Q>, commitIndex: LogIndex): Promise<A> {
     if (!this.#options.holdsLease()) return this.add(options);
-    return this.#take(options, (read) => {
+    return this.#takeQuery(options, (read) => {
       read.leased = true;
       this.#confirmed.push({ reads: [read], index: commitIndex });
     });
@@ -220,10 +241,23 @@ export class Reads<Q, A> {
     this.#answering.clear();
   }
 
-  #take(
+  #takeQuery(
     options: NewRead<Q>,
     enqueue: (read: Read<Q, A>) => void,
   ): Promise<A> {
+    const { query } = options;
+    return this.#take<A>(
+      options,
+      (resolve) => ({ type: "query", query, resolve }),
+      enqueue,
+    );
+  }
+
+  #take<T>(
+    options: NewBarrier,
+    workOf: (resolve: (value: T | Promise<T>) => void) => Work<Q, A>,
+    enqueue: (read: Read<Q, A>) => void,
+  ): Promise<T> {
     if (options.signal?.aborted === true) {
       return Promise.reject(options.signal.reason);
     }
@@ -236,12 +270,11 @@ export class Reads<Q, A> {
       );
     }
     return new Promise((resolve, reject) => {
-      const { query, deadline, forward, signal } = options;
+      const { deadline, forward, signal } = options;
       const read: Read<Q, A> = {
-        query,
+        work: workOf(resolve),
         deadline,
         forward,
-        resolve,
         reject,
         signal,
         onAbort: null,
@@ -292,8 +325,13 @@ export class Reads<Q, A> {
   #answer(read: Read<Q, A>, answer: Answerer<Q, A>): void {
     if (read.settled) return;
     if (read.leased && !this.#options.holdsLease()) return this.#askFor(read);
+    const { work } = read;
+    if (work.type === "barrier") {
+      this.#forget(read);
+      return work.resolve();
+    }
     try {
-      this.#finish(read, answer(read.query));
+      this.#finish(read, answer(work.query), work.resolve);
     } catch (error) {
       this.#reject(read, error);
     }
@@ -303,13 +341,17 @@ export class Reads<Q, A> {
    * Gives an answer out; a leased one if the lease outlasted the query (H95).
    * A query that takes its time ends with the deadline, as all waiting (H124).
    */
-  #finish(read: Read<Q, A>, result: A | Promise<A>): void {
+  #finish(
+    read: Read<Q, A>,
+    result: A | Promise<A>,
+    resolve: (answer: A) => void,
+  ): void {
     const finish = (value: A) => {
       this.#answering.delete(read);
       if (read.settled) return;
       if (read.leased && !this.#options.holdsLease()) return this.#askFor(read);
       this.#forget(read);
-      read.resolve(value);
+      resolve(value);
     };
     if (!(result instanceof Promise)) return finish(result);
     this.#answering.add(read);

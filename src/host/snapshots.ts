@@ -17,6 +17,7 @@ import type { RaftErrorCode } from "../errors.ts";
 import { isRaftError, RaftError } from "../errors.ts";
 import type { SnapshotSource } from "../state_machine.ts";
 import type { SnapshotTransfer } from "../transport.ts";
+import { Captures } from "./captures.ts";
 import type { SnapshotSettings } from "./options.ts";
 import { paced } from "./paced.ts";
 import type { HostServices } from "./participant.ts";
@@ -99,6 +100,7 @@ const NO_STATE: SnapshotSource = {
 export class Snapshots {
   readonly #options: SnapshotsOptions;
   readonly #taker: SnapshotTaker;
+  readonly #captures: Captures;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
   /** The newest that is durable and, if it came in, restored. */
@@ -127,6 +129,7 @@ export class Snapshots {
       onTaken: (meta) => this.#taken(meta),
       onFailure,
     });
+    this.#captures = new Captures({ capture: () => this.#capture(), inTurn });
     this.#sender = new SnapshotSender({
       ...shared,
       lane: bulk,
@@ -147,7 +150,7 @@ export class Snapshots {
 
   /** How many promises are unsettled. */
   get pendingCount(): number {
-    return this.#taker.pendingCount;
+    return this.#taker.pendingCount + this.#captures.pendingCount;
   }
 
   /** Waits for a durable snapshot of everything that is applied now. */
@@ -159,6 +162,14 @@ export class Snapshots {
     return this.#taker.request(appliedIndex, deadline, signal);
   }
 
+  /** Captures the state as soon as nothing is half applied. */
+  capture(
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Capture> {
+    return this.#captures.request(deadline, signal);
+  }
+
   /**
    * These entries were applied. Now or never: a machine that is always busy
    * has begun with the next when the turn is over (H72).
@@ -166,6 +177,7 @@ export class Snapshots {
   applied(entries: readonly Entry[]): void {
     this.#taker.applied(entries);
     this.#taker.look();
+    this.#captures.look();
   }
 
   /** The core wants a member to get the state. */
@@ -205,10 +217,12 @@ export class Snapshots {
   /** A tick passes. */
   tick(now: number): void {
     this.#taker.tick(now);
+    this.#captures.tick(now);
     this.#sender.tick();
     this.#receiver.tick();
     this.#compact();
     this.#taker.look();
+    this.#captures.look();
   }
 
   /** Another leader, or none. */
@@ -221,6 +235,7 @@ export class Snapshots {
     const error = new RaftError(code, message);
     this.#stopping.abort(error);
     this.#taker.stop(code, message);
+    this.#captures.stop(code, message);
     this.#sender.stop(message);
     this.#receiver.stop(error);
   }
