@@ -6,12 +6,16 @@
  */
 import fs from "node:fs";
 import { dirname } from "node:path";
+import { RaftError } from "../../src/errors.ts";
 
 /** An open file. */
 export type FileHandle = number;
 
-/** How to open a file. `create` refuses to find one. */
-export type OpenMode = "read" | "update" | "create";
+/**
+ * How to open a file. `create` refuses to find one. `durable` is as `update`,
+ * but a write has reached stable storage when it returns (`O_DSYNC`).
+ */
+export type OpenMode = "read" | "update" | "create" | "durable";
 
 /**
  * What the log asks of a file system. Errors are those of `node:fs`, with
@@ -57,11 +61,21 @@ export interface WalFileSystem {
   identify(path: string): string;
 }
 
-const FLAGS: Readonly<Record<OpenMode, string>> = {
+const FLAGS: Readonly<Record<Exclude<OpenMode, "durable">, string>> = {
   read: "r",
   update: "r+",
   create: "wx+",
 };
+
+function flagsOf(mode: OpenMode): string | number {
+  if (mode !== "durable") return FLAGS[mode];
+  const { O_RDWR, O_DSYNC } = fs.constants;
+  if (O_DSYNC !== undefined) return O_RDWR | O_DSYNC;
+  throw new RaftError(
+    "unsupported",
+    'Cannot open a log with flush "dsync": this system has no O_DSYNC, wanted "fdatasync"',
+  );
+}
 
 /** The file system of the machine, through `node:fs`. */
 export function nodeFileSystem(): WalFileSystem {
@@ -69,7 +83,7 @@ export function nodeFileSystem(): WalFileSystem {
     makeDirectory,
     removeDirectory: (path) => fs.rmdirSync(path),
     list: (path) => fs.readdirSync(path),
-    open: (path, mode) => fs.openSync(path, FLAGS[mode], 0o600),
+    open: (path, mode) => fs.openSync(path, flagsOf(mode), 0o600),
     close: (file) => fs.closeSync(file),
     size: (file) => fs.fstatSync(file).size,
     write: (file, bytes, position) =>
@@ -146,6 +160,25 @@ export function writeFully(
     if (more <= 0) {
       throw new Error(
         `Cannot write to the log: ${done} of ${bytes.length} bytes were taken`,
+      );
+    }
+    done += more;
+  }
+}
+
+/** As {@linkcode writeFully}, off the caller's thread. */
+export async function writeFullyLater(
+  fileSystem: WalFileSystem,
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const rest = done === 0 ? bytes : bytes.subarray(done);
+    const more = await fileSystem.writeLater(file, rest, position + done);
+    if (more <= 0) {
+      throw new Error(
+        `Cannot write to a file: ${done} of ${bytes.length} bytes were taken`,
       );
     }
     done += more;

@@ -40,6 +40,8 @@ export interface CrashChoices {
 interface Write {
   readonly position: number;
   readonly bytes: Uint8Array;
+  /** Set once a write through a `durable` handle has returned. */
+  isDurable?: boolean;
 }
 
 /** A file is as long as it was, or shorter. */
@@ -51,6 +53,12 @@ class FakeFile {
   content: Uint8Array = new Uint8Array(0);
   durable: Uint8Array = new Uint8Array(0);
   unsynced: (Write | Cut)[] = [];
+}
+
+interface OpenFile {
+  readonly file: FakeFile;
+  readonly path: string;
+  readonly mode: OpenMode;
 }
 
 /** Stands for a folder among the names. Those right below the root exist. */
@@ -88,7 +96,7 @@ export class FakeFileSystem implements WalFileSystem {
   readonly #names = new Map<string, FakeFile>();
   readonly #durableNames = new Map<string, FakeFile>();
   #unsyncedNames: NameChange[] = [];
-  readonly #open = new Map<number, { file: FakeFile; path: string }>();
+  readonly #open = new Map<number, OpenFile>();
   #lastHandle = 0;
 
   /** Number of files that are open. */
@@ -130,7 +138,7 @@ export class FakeFileSystem implements WalFileSystem {
       file = made;
     }
     if (file === undefined) throw new SystemError("ENOENT", path);
-    this.#open.set(++this.#lastHandle, { file, path });
+    this.#open.set(++this.#lastHandle, { file, path, mode });
     return this.#lastHandle;
   }
 
@@ -143,14 +151,9 @@ export class FakeFileSystem implements WalFileSystem {
   }
 
   write(handle: number, bytes: Uint8Array, position: number): number {
-    const { file, path } = this.#get(handle);
-    const count = Math.min(bytes.length, this.maxWriteBytes);
-    this.#announce({ type: "write", path, bytes: count });
-    const taken = bytes.slice(0, count);
-    this.#requireSpace(file, position + count);
-    file.content = overwrite(file.content, position, taken);
-    file.unsynced.push({ position, bytes: taken });
-    return count;
+    const write = this.#write(handle, bytes, position);
+    write.isDurable = this.#get(handle).mode === "durable";
+    return write.bytes.length;
   }
 
   async writeLater(
@@ -159,7 +162,22 @@ export class FakeFileSystem implements WalFileSystem {
     position: number,
   ): Promise<number> {
     await Promise.resolve();
-    return this.write(handle, bytes, position);
+    const write = this.#write(handle, bytes, position);
+    // On its way to the disk, it may be torn as any other.
+    await Promise.resolve();
+    write.isDurable = this.#get(handle).mode === "durable";
+    return write.bytes.length;
+  }
+
+  #write(handle: number, bytes: Uint8Array, position: number): Write {
+    const { file, path } = this.#get(handle);
+    const count = Math.min(bytes.length, this.maxWriteBytes);
+    this.#announce({ type: "write", path, bytes: count });
+    const write: Write = { position, bytes: bytes.slice(0, count) };
+    this.#requireSpace(file, position + count);
+    file.content = overwrite(file.content, position, write.bytes);
+    file.unsynced.push(write);
+    return write;
   }
 
   truncate(handle: number, bytes: number): void {
@@ -247,6 +265,10 @@ export class FakeFileSystem implements WalFileSystem {
           if (choices.keepBytes(1) > 0) content = changed(content, write);
           continue;
         }
+        if (write.isDurable === true) {
+          content = changed(content, write);
+          continue;
+        }
         for (const part of sectors(write)) {
           const bytes = part.bytes.subarray(
             0,
@@ -319,7 +341,7 @@ export class FakeFileSystem implements WalFileSystem {
       .join("\n");
   }
 
-  #get(handle: number): { file: FakeFile; path: string } {
+  #get(handle: number): OpenFile {
     const open = this.#open.get(handle);
     if (open === undefined) throw new SystemError("EBADF", `${handle}`);
     return open;
