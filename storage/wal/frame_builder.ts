@@ -16,9 +16,12 @@ import type {
   Entry,
   GroupId,
   HardState,
+  LogIndex,
   NodeId,
   SnapshotMeta,
+  Term,
 } from "../../src/core/types.ts";
+import type { GroupCheckpoint } from "./checkpoint.ts";
 import {
   checksum,
   FRAME_HEADER_BYTES,
@@ -30,6 +33,7 @@ import {
   RECORD_HEADER_BYTES,
   viewOf,
 } from "./format.ts";
+import { ENTRY_HEAD_BYTES, RUN_HEAD_BYTES, type RunHead } from "./records.ts";
 
 const INITIAL_BYTES = 64 << 10;
 /** A buffer that grew beyond this is given back after its flush. */
@@ -41,8 +45,6 @@ const MAX_FRAME_BYTES = 1 << 30;
  * and the index counts.
  */
 const RUN_BYTES = 64 << 10;
-const RUN_HEADER_BYTES = 20;
-const ENTRY_HEADER_BYTES = 5;
 
 /** What a frame says about its place in the log. */
 export interface FrameLink {
@@ -102,8 +104,9 @@ export class FrameBuilder {
    * is to be cut back then.
    */
   append(write: GroupWrite): void {
-    const { group, create, hardState, entries, conf } = write;
+    const { group, create, snapshot, hardState, entries, conf } = write;
     if (create !== undefined) this.#create(group, create);
+    if (snapshot !== undefined) this.#snapshot(group, snapshot);
     if (entries.length > 0) this.#entries(group, entries);
     if (hardState !== undefined) this.#hardState(group, hardState);
     if (conf !== undefined) this.#conf(group, conf);
@@ -112,6 +115,45 @@ export class FrameBuilder {
   /** Appends that a group is gone. */
   destroy(group: GroupId): void {
     this.#end(this.#begin(RECORD.destroy, group));
+  }
+
+  /** Appends that entries through an index, of that term, are dropped. */
+  compact(group: GroupId, through: LogIndex, term: Term): void {
+    const start = this.#begin(RECORD.compact, group);
+    this.#u64(through);
+    this.#u64(term);
+    this.#end(start);
+  }
+
+  /** Appends a copy of entries that the group has, in their stored form. */
+  relocate(group: GroupId, run: RunHead, entries: Uint8Array): void {
+    const start = this.#begin(RECORD.relocate, group);
+    this.#runHead(run);
+    this.#raw(entries);
+    this.#end(start);
+  }
+
+  /** Appends the state of a group. */
+  checkpoint(state: GroupCheckpoint): void {
+    const start = this.#begin(RECORD.checkpoint, state.group);
+    this.#u64(state.node);
+    this.#u64(state.born);
+    this.#hardStateBody(state.hardState);
+    this.#u64(state.firstIndex);
+    this.#u64(state.lastIndex);
+    this.#u64(state.prevTerm);
+    this.#u32(state.termRuns.length);
+    for (const { term, firstIndex } of state.termRuns) {
+      this.#u64(term);
+      this.#u64(firstIndex);
+    }
+    const { snapshot, isInstalled, conf } = state;
+    this.#raw(encodePlainCbor([
+      snapshotToArray(snapshot),
+      isInstalled,
+      conf === undefined ? null : [conf.index, confStateToArray(conf.conf)],
+    ]));
+    this.#end(start);
   }
 
   /** Fills in the head. Once per frame, after everything else. */
@@ -131,20 +173,31 @@ export class FrameBuilder {
     create: { readonly node: NodeId; readonly snapshot: SnapshotMeta },
   ): void {
     const start = this.#begin(RECORD.create, group);
-    const { index, term, conf } = create.snapshot;
     this.#u64(create.node);
-    this.#raw(encodePlainCbor([index, term, confStateToArray(conf)]));
+    this.#raw(encodePlainCbor(snapshotToArray(create.snapshot)));
+    this.#end(start);
+  }
+
+  #snapshot(group: GroupId, meta: SnapshotMeta): void {
+    const start = this.#begin(RECORD.snapshot, group);
+    this.#u64(meta.index);
+    this.#u64(meta.term);
+    this.#raw(encodePlainCbor(confStateToArray(meta.conf)));
     this.#end(start);
   }
 
   #hardState(group: GroupId, state: HardState): void {
     const start = this.#begin(RECORD.hardState, group);
+    this.#hardStateBody(state);
+    this.#end(start);
+  }
+
+  #hardStateBody(state: HardState): void {
     this.#u64(state.term);
     this.#u64(state.vote ?? 0);
     this.#u64(state.commit);
     this.#reserve(1);
     this.#bytes[this.#length++] = state.vote === null ? 0 : 1;
-    this.#end(start);
   }
 
   #conf(group: GroupId, applied: AppliedConf): void {
@@ -164,11 +217,8 @@ export class FrameBuilder {
     const first = entries[from];
     if (first === undefined) return entries.length;
     const start = this.#begin(RECORD.entries, group);
-    this.#reserve(RUN_HEADER_BYTES);
-    putU64(this.#view, this.#length, first.term);
-    putU64(this.#view, this.#length + 8, first.index);
     const countAt = this.#length + 16;
-    this.#length += RUN_HEADER_BYTES;
+    this.#runHead({ term: first.term, first: first.index, count: 0 });
     let at = from;
     let entry: Entry | undefined = first;
     do {
@@ -183,14 +233,22 @@ export class FrameBuilder {
     return at;
   }
 
+  #runHead({ term, first, count }: RunHead): void {
+    this.#reserve(RUN_HEAD_BYTES);
+    putU64(this.#view, this.#length, term);
+    putU64(this.#view, this.#length + 8, first);
+    this.#view.setUint32(this.#length + 16, count, true);
+    this.#length += RUN_HEAD_BYTES;
+  }
+
   #entry(entry: Entry): void {
     const payload = entryPayload(entry);
-    this.#reserve(ENTRY_HEADER_BYTES + payload.length);
+    this.#reserve(ENTRY_HEAD_BYTES + payload.length);
     const at = this.#length;
     this.#bytes[at] = ENTRY_CODE[entry.type];
     this.#view.setUint32(at + 1, payload.length, true);
-    this.#bytes.set(payload, at + ENTRY_HEADER_BYTES);
-    this.#length = at + ENTRY_HEADER_BYTES + payload.length;
+    this.#bytes.set(payload, at + ENTRY_HEAD_BYTES);
+    this.#length = at + ENTRY_HEAD_BYTES + payload.length;
   }
 
   #begin(type: number, group: GroupId): number {
@@ -220,6 +278,12 @@ export class FrameBuilder {
     this.#length += 8;
   }
 
+  #u32(value: number): void {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+  }
+
   #raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
@@ -242,4 +306,8 @@ export class FrameBuilder {
     this.#bytes = grown;
     this.#view = viewOf(grown);
   }
+}
+
+function snapshotToArray(meta: SnapshotMeta): unknown[] {
+  return [meta.index, meta.term, confStateToArray(meta.conf)];
 }

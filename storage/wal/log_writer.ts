@@ -12,7 +12,7 @@ import { RaftError } from "../../src/errors.ts";
 import type { WriteOptions } from "../../src/storage.ts";
 import type { GroupId } from "../../src/core/types.ts";
 import { endOf, removeEndNote, writeEndNote } from "./end_note.ts";
-import { errorCode, writeFully } from "./file_system.ts";
+import { errorCode, writeFully, writeFullyLater } from "./file_system.ts";
 import { failed } from "./errors.ts";
 import { FRAME, FRAME_HEADER_BYTES, type FrameType } from "./format.ts";
 import { FrameBuilder } from "./frame_builder.ts";
@@ -36,13 +36,16 @@ const MAX_POOLED = 2;
 /** Of frames this large on average, a flush hardly notices metadata. */
 const LARGE_FRAME_BYTES = 256 << 10;
 
+/** What makes a frame durable: a flush, the write itself, or nothing. */
+export type FlushMode = "fdatasync" | "dsync" | "none";
+
 /** What the writer is told besides the log. */
 export interface LogWriterOptions {
   readonly place: LogPlace;
   readonly recordSeed: number;
   readonly segmentBytes: number;
-  /** Whether a frame is flushed before its batches resolve. */
-  readonly isFlushed: boolean;
+  /** What makes a frame durable before its batches resolve. */
+  readonly flush: FlushMode;
 }
 
 interface Waiter {
@@ -244,17 +247,21 @@ export class LogWriter {
     const { builder } = frame;
     if (!fits(this.#active, builder.length)) await this.#rotate();
     const start = this.#active.end;
-    const bytes = this.#write(builder, FRAME.data);
-    const source = { segment: this.#active.sequence, shift: start };
+    const bytes = await this.#write(builder, FRAME.data);
+    const source = {
+      segment: this.#active.sequence,
+      shift: start,
+      frame: this.#chain.sequence,
+    };
     for (const record of readRecords(bytes, FRAME_HEADER_BYTES, bytes.length)) {
       this.#groups.apply(record, source);
     }
     frame.isWritten = true;
-    if (!this.#options.isFlushed) return;
-    await this.#options.place.fileSystem.sync(this.#active.file);
+    if (this.#options.flush === "fdatasync") await this.#sync();
   }
 
-  #write(builder: FrameBuilder, type: FrameType): Uint8Array {
+  /** Durable when it resolves if writes go through, else when synced. */
+  async #write(builder: FrameBuilder, type: FrameType): Promise<Uint8Array> {
     const active = this.#active;
     const sequence = this.#chain.sequence + 1;
     const { bytes, checksum } = builder.finish(
@@ -262,7 +269,11 @@ export class LogWriter {
       { seed: active.seed, offset: active.end },
     );
     const { fileSystem } = this.#options.place;
-    writeFully(fileSystem, active.file, bytes, active.end);
+    if (this.#options.flush === "dsync") {
+      await writeFullyLater(fileSystem, active.file, bytes, active.end);
+    } else {
+      writeFully(fileSystem, active.file, bytes, active.end);
+    }
     active.end += bytes.length;
     this.#framesWritten++;
     this.#bytesWritten += bytes.length;
@@ -271,8 +282,12 @@ export class LogWriter {
   }
 
   async #writeMark(type: FrameType): Promise<void> {
-    this.#write(new FrameBuilder(this.#options.recordSeed), type);
-    await this.#options.place.fileSystem.sync(this.#active.file);
+    await this.#write(new FrameBuilder(this.#options.recordSeed), type);
+    if (this.#options.flush !== "dsync") await this.#sync();
+  }
+
+  #sync(): Promise<void> {
+    return this.#options.place.fileSystem.sync(this.#active.file);
   }
 
   #complete(frame: PendingFrame): void {

@@ -22,6 +22,13 @@ import type {
 } from "../../src/core/types.ts";
 import { checksum, getU64, RECORD_HEADER_BYTES, viewOf } from "./format.ts";
 
+/** Bytes of a hard state. */
+export const HARD_STATE_BYTES = 25;
+/** Bytes of an entries payload before its first entry. */
+export const RUN_HEAD_BYTES = 20;
+/** Bytes of an entry before its payload. */
+export const ENTRY_HEAD_BYTES = 5;
+
 /** A record within a buffer. */
 export interface RecordView {
   readonly bytes: Uint8Array;
@@ -82,29 +89,56 @@ export function isIntact(record: RecordView, recordSeed: number): boolean {
 export function readCreate(
   record: RecordView,
 ): { readonly node: NodeId; readonly snapshot: SnapshotMeta } {
-  const cbor = decodeCbor(cborAt(record, 8));
-  if (!Array.isArray(cbor)) {
-    throw new Error("Cannot read a create record: its snapshot is no array");
-  }
-  const [index, term, conf]: unknown[] = cbor;
-  if (typeof index !== "number" || typeof term !== "number") {
-    throw new Error(
-      `Cannot read a create record: its snapshot is at ${index} of term ${term}`,
-    );
-  }
   return {
     node: getU64(record.view, record.payload),
-    snapshot: { index, term, conf: confStateFromArray(conf) },
+    snapshot: snapshotFromArray(decodeCbor(cborAt(record, 8))),
   };
 }
 
-/** Payload of a hard state record. */
-export function readHardState(record: RecordView): HardState {
-  const { view, payload, bytes } = record;
+/**
+ * The meta data of a snapshot from plain arrays.
+ *
+ * @throws {Error} If it is something else.
+ */
+export function snapshotFromArray(value: unknown): SnapshotMeta {
+  if (!Array.isArray(value)) {
+    throw new Error("Cannot read a snapshot's meta data: it is no array");
+  }
+  const [index, term, conf]: unknown[] = value;
+  if (typeof index !== "number" || typeof term !== "number") {
+    throw new Error(
+      `Cannot read a snapshot's meta data: it is at ${index} of term ${term}`,
+    );
+  }
+  return { index, term, conf: confStateFromArray(conf) };
+}
+
+/** Payload of a snapshot record. */
+export function readSnapshot(record: RecordView): SnapshotMeta {
+  const { view, payload } = record;
   return {
-    term: getU64(view, payload),
-    vote: bytes[payload + 24] === 1 ? getU64(view, payload + 8) : null,
-    commit: getU64(view, payload + 16),
+    index: getU64(view, payload),
+    term: getU64(view, payload + 8),
+    conf: confStateFromArray(decodeCbor(cborAt(record, 16))),
+  };
+}
+
+/** Payload of a compact record: the last entry that goes. */
+export function readCompact(
+  record: RecordView,
+): { readonly through: LogIndex; readonly term: Term } {
+  const { view, payload } = record;
+  return { through: getU64(view, payload), term: getU64(view, payload + 8) };
+}
+
+/** The hard state at an offset in the payload. */
+export function readHardState(record: RecordView, skip = 0): HardState {
+  const { view, bytes } = record;
+  const at = record.payload + skip;
+  return {
+    term: getU64(view, at),
+    vote: bytes[at + 24] === 1 ? getU64(view, at + 8) : null,
+    commit: getU64(view, at + 16),
   };
 }
 
@@ -116,7 +150,8 @@ export function readConf(record: RecordView): AppliedConf {
   };
 }
 
-function cborAt(record: RecordView, skip: number): Uint8Array {
+/** The bytes of a payload from an offset on. */
+export function cborAt(record: RecordView, skip: number): Uint8Array {
   return record.bytes.subarray(record.payload + skip, record.end);
 }
 
@@ -148,25 +183,54 @@ export function readRun(
   from: LogIndex,
   through: LogIndex,
 ): Entry[] {
-  const { bytes, view, end } = record;
+  const { bytes } = record;
   const { term, first, count } = readRunHead(record);
   const entries: Entry[] = [];
-  let at = record.payload + 20;
+  let at = record.payload + RUN_HEAD_BYTES;
   for (let i = 0; i < count; i++) {
     const index = first + i;
     if (index > through) break;
-    const start = at + 5;
-    const stop = start + view.getUint32(at + 1, true);
-    if (stop > end) {
-      throw new Error(`Cannot read entry ${index}: it goes beyond its record`);
-    }
+    const stop = entryEnd(record, at, index);
     if (index >= from) {
-      const data = copyBytes(bytes.subarray(start, stop));
+      const data = copyBytes(bytes.subarray(at + ENTRY_HEAD_BYTES, stop));
       entries.push(entryFromPayload(bytes[at] ?? 0, term, index, data));
     }
     at = stop;
   }
   return entries;
+}
+
+/**
+ * The bytes of the entries of a record that lie within `[from, through]`, as
+ * they stand in it.
+ *
+ * @throws {Error} If the record does not hold what its head says.
+ */
+export function sliceRun(
+  record: RecordView,
+  from: LogIndex,
+  through: LogIndex,
+): Uint8Array {
+  const { first } = readRunHead(record);
+  let start = record.payload + RUN_HEAD_BYTES;
+  for (let index = first; index < from; index++) {
+    start = entryEnd(record, start, index);
+  }
+  let end = start;
+  for (let index = from; index <= through; index++) {
+    end = entryEnd(record, end, index);
+  }
+  return record.bytes.subarray(start, end);
+}
+
+/** Where the entry at `at` ends. */
+function entryEnd(record: RecordView, at: number, index: LogIndex): number {
+  const start = at + ENTRY_HEAD_BYTES;
+  const end = start > record.end
+    ? Infinity
+    : start + record.view.getUint32(at + 1, true);
+  if (end <= record.end) return end;
+  throw new Error(`Cannot read entry ${index}: it goes beyond its record`);
 }
 
 /** All records of a frame's body. */

@@ -16,6 +16,7 @@ import {
   MAX_HEADER_BYTES,
 } from "./format.ts";
 import { GroupTable } from "./groups.ts";
+import { GONE } from "./live_bytes.ts";
 import { foreignVersion, requireDeployment } from "./identity.ts";
 import {
   CHAIN_START,
@@ -27,8 +28,10 @@ import {
 } from "./scan.ts";
 import {
   fillWithZeros,
+  frameMode,
   listSegments,
   type LogPlace,
+  type SealedSegment,
   type Segment,
   segmentPath,
 } from "./segment.ts";
@@ -36,6 +39,8 @@ import {
 /** A log that was opened. */
 export interface RecoveredLog {
   readonly groups: GroupTable;
+  /** The full segments before the active one, oldest first. */
+  readonly sealed: readonly SealedSegment[];
   /** The segment that takes the next frame. */
   readonly active: Segment;
   /** The one prepared behind it, if there is one. */
@@ -56,6 +61,7 @@ interface Stretch {
 
 /** Where the frames of the log end. */
 interface LogEnd {
+  readonly sealed: readonly SealedSegment[];
   readonly at: ScanTarget;
   readonly scan: SegmentScan;
   /** The last frame, perhaps in the segment before; empty for a new log. */
@@ -100,7 +106,8 @@ async function recoverFiles(
   const next = end.behind[0];
   const spare = next === undefined ? undefined : await open(next);
   const dirtyEnd = await judgeRemains(end, spare);
-  const active = toSegment(end.at, end.scan.end);
+  const { base, end: activeEnd } = end.scan;
+  const active = toSegment(end.at, { base, end: activeEnd });
   requireEnd(endNote, endOf(active, end.scan.chain), active.path);
   const repairs: StorageRepair[] = [];
   // Nothing was changed up to here; from here on nothing is refused.
@@ -115,8 +122,9 @@ async function recoverFiles(
   }
   return {
     groups,
+    sealed: end.sealed,
     active,
-    spare: spare && toSegment(spare, spare.headerBytes),
+    spare: spare && toSegment(spare, emptyBounds(spare)),
     chain: end.scan.chain,
     repairs,
     endNote,
@@ -131,21 +139,43 @@ async function findEnd(
     readonly open: (sequence: number) => Promise<ScanTarget>;
   },
 ): Promise<LogEnd> {
-  let chain = CHAIN_START;
+  const oldest = sequences[0] ?? 1;
+  // What is older than the first segment that is left, its checkpoint holds.
+  let chain = oldest === 1 ? CHAIN_START : undefined;
   let last: Stretch = { path: "", from: 0, to: 0 };
+  const sealed: SealedSegment[] = [];
   for (let i = 0; i <= sequences.length; i++) {
     const sequence = sequences[i];
-    if (sequence !== i + 1) throw missing(place, i + 1);
+    if (sequence !== oldest + i) throw missing(place, oldest + i);
     const at = await into.open(sequence);
-    const behind = sequences.slice(i + 1);
     const scan = await scanSegment(at, chain, into.groups);
-    if (scan.last < scan.end) {
-      last = { path: at.path, from: scan.last, to: scan.end };
+    const { base, end } = scan;
+    if (scan.last < end) last = { path: at.path, from: scan.last, to: end };
+    if (!scan.isSealed) {
+      requireEntries(place, oldest, into.groups);
+      const behind = sequences.slice(i + 1);
+      return { sealed, at, scan, last, behind };
     }
-    if (!scan.isSealed) return { at, scan, last, behind };
+    sealed.push({ sequence, hasCheckpoint: base > at.headerBytes, base, end });
     chain = scan.chain;
   }
-  throw missing(place, sequences.length + 1);
+  throw missing(place, oldest + sequences.length);
+}
+
+/** Entries that a checkpoint speaks of must have been moved or dropped. */
+function requireEntries(
+  place: LogPlace,
+  oldest: number,
+  groups: GroupTable,
+): void {
+  if (groups.live.recordsIn(GONE) === 0) return;
+  const group = groups.list().find(({ index }) =>
+    index.firstsIn(GONE).length > 0
+  );
+  throw corruption(
+    { file: segmentPath(place.directory, oldest - 1), offset: 0 },
+    `the segment is missing, and with it entries of group ${group?.group}`,
+  );
 }
 
 function missing(place: LogPlace, sequence: number): RaftError {
@@ -159,7 +189,7 @@ async function openSegment(
 ): Promise<ScanTarget> {
   const { fileSystem, directory, identity } = place;
   const path = segmentPath(directory, sequence);
-  const file = fileSystem.open(path, "update");
+  const file = fileSystem.open(path, frameMode(place));
   try {
     const start = new Uint8Array(MAX_HEADER_BYTES);
     const length = await readFully(fileSystem, file, start, 0);
@@ -295,8 +325,15 @@ async function repairTail(
   });
 }
 
-function toSegment(target: ScanTarget, end: number): Segment {
+function toSegment(
+  target: ScanTarget,
+  bounds: Pick<Segment, "base" | "end">,
+): Segment {
   const { sequence, path, file, seed, headerBytes, size } = target;
   const capacity = Math.max(size, headerBytes);
-  return { sequence, path, file, seed, headerBytes, capacity, end };
+  return { sequence, path, file, seed, headerBytes, capacity, ...bounds };
+}
+
+function emptyBounds(target: ScanTarget): Pick<Segment, "base" | "end"> {
+  return { base: target.headerBytes, end: target.headerBytes };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { dirname } from "node:path";
 import { corruption, unsupported } from "./errors.ts";
 import {
   type FileHandle,
@@ -19,9 +20,9 @@ import {
   type FrameHead,
   readFrameHead,
 } from "./format.ts";
-import { type GroupTable, isKnownRecord } from "./groups.ts";
+import { type FrameSource, type GroupTable, isKnownRecord } from "./groups.ts";
 import { readRecords, type RecordView } from "./records.ts";
-import { isZero } from "./segment.ts";
+import { isZero, segmentPath } from "./segment.ts";
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -46,6 +47,8 @@ export const CHAIN_START: FrameChain = { sequence: 0, checksum: 0, type: 0 };
 /** How far the frames of a segment go. */
 export interface SegmentScan {
   readonly chain: FrameChain;
+  /** Behind the checkpoint it begins with; behind its header without one. */
+  readonly base: number;
   /** Where the last frame begins; `end` if there is none. */
   readonly last: number;
   /** Behind the last frame. */
@@ -90,52 +93,68 @@ class Window {
 
 /**
  * Takes the frames of a segment into `groups`, up to the first place where
- * none stands or the one that seals it.
+ * none stands or the one that seals it. Without a chain `before` it is the
+ * first one left of its log, and `groups` are what its checkpoint says.
  *
  * @throws {RaftError} `corrupt` or `unsupportedFormat`.
  */
 export async function scanSegment(
   target: ScanTarget,
-  before: FrameChain,
+  before: FrameChain | undefined,
   groups: GroupTable,
 ): Promise<SegmentScan> {
   const window = new Window(target);
+  const { headerBytes } = target;
   let chain = before;
-  let last = target.headerBytes;
-  let end = last;
+  let [base, last, end] = [headerBytes, headerBytes, headerBytes];
   for (;;) {
     const head = await loadFrame(target, window, { chain, offset: end });
-    if (head === undefined) return { chain, last, end, isSealed: false };
-    applyFrame(target, window, { head, offset: end, groups });
+    const isFirst = end === headerBytes;
+    if (chain === undefined) requireCheckpoint(target, head);
+    if (head === undefined) {
+      return { chain: chain ?? CHAIN_START, base, last, end, isSealed: false };
+    }
+    const isStart = chain === undefined;
+    applyFrame(target, window, { head, offset: end, groups, isFirst, isStart });
     const { sequence, type } = head;
     chain = { sequence, checksum: head.checksum, type };
     last = end;
     end += FRAME_HEADER_BYTES + head.bodyBytes;
-    if (type === FRAME.sealed) return { chain, last, end, isSealed: true };
+    if (type === FRAME.checkpoint) base = end;
+    if (type === FRAME.sealed) {
+      return { chain, base, last, end, isSealed: true };
+    }
   }
+}
+
+/** What is before a checkpoint may be gone, but not before anything else. */
+function requireCheckpoint(
+  target: ScanTarget,
+  head: FrameHead | undefined,
+): void {
+  if (head?.type === FRAME.checkpoint) return;
+  if (head !== undefined) {
+    const before = segmentPath(dirname(target.path), target.sequence - 1);
+    throw corruption({ file: before, offset: 0 }, "the segment is missing");
+  }
+  throw corruption(
+    { file: target.path, offset: target.headerBytes },
+    "the checkpoint there is damaged, and the segment before is gone",
+  );
 }
 
 /** The whole frame at an offset, loaded and checked; `undefined` if none. */
 async function loadFrame(
   target: ScanTarget,
   window: Window,
-  at: { readonly chain: FrameChain; readonly offset: number },
+  at: { readonly chain: FrameChain | undefined; readonly offset: number },
 ): Promise<FrameHead | undefined> {
   const { offset, chain } = at;
   if (!await window.load(offset, FRAME_HEADER_BYTES)) return undefined;
   const place = { seed: target.seed, offset };
   const head = readFrameHead(window.bytes, offset - window.start, place);
   if (head === undefined) return undefined;
-  if (
-    head.sequence !== chain.sequence + 1 || head.previous !== chain.checksum
-  ) {
-    throw corruption(
-      { file: target.path, offset },
-      `frame ${head.sequence} stands where frame ${
-        chain.sequence + 1
-      } belongs, or does not continue it`,
-    );
-  }
+  if (chain !== undefined) requireNext(target, { chain, offset, head });
   const bytes = FRAME_HEADER_BYTES + head.bodyBytes;
   if (!await window.load(offset, bytes)) return undefined;
   const from = offset - window.start;
@@ -148,22 +167,53 @@ async function loadFrame(
   return sum === head.bodyChecksum ? head : undefined;
 }
 
+function requireNext(
+  target: ScanTarget,
+  frame: {
+    readonly chain: FrameChain;
+    readonly offset: number;
+    readonly head: FrameHead;
+  },
+): void {
+  const { chain, offset, head } = frame;
+  const wanted = chain.sequence + 1;
+  if (head.sequence === wanted && head.previous === chain.checksum) return;
+  throw corruption(
+    { file: target.path, offset },
+    `frame ${head.sequence} stands where frame ${wanted} belongs, or does not continue it`,
+  );
+}
+
+/** A frame and what it is to its segment and log. */
+interface ScannedFrame {
+  readonly head: FrameHead;
+  readonly offset: number;
+  readonly groups: GroupTable;
+  /** Whether it is the first of its segment. */
+  readonly isFirst: boolean;
+  /** Whether it is the first that is left of the log. */
+  readonly isStart: boolean;
+}
+
 function applyFrame(
   target: ScanTarget,
   window: Window,
-  frame: {
-    readonly head: FrameHead;
-    readonly offset: number;
-    readonly groups: GroupTable;
-  },
+  frame: ScannedFrame,
 ): void {
-  const { head, offset, groups } = frame;
+  const { head, offset } = frame;
   const at = { file: target.path, offset };
-  if (head.type < FRAME.data || head.type > FRAME.closed) {
+  if (head.type < FRAME.data || head.type > FRAME.checkpoint) {
     throw unsupported(at, `its frame type ${head.type} is unknown`);
   }
+  if (head.type === FRAME.checkpoint && !frame.isFirst) {
+    throw corruption(at, "a checkpoint stands within the segment");
+  }
   const from = offset - window.start + FRAME_HEADER_BYTES;
-  const source = { segment: target.sequence, shift: window.start };
+  const source = {
+    segment: target.sequence,
+    shift: window.start,
+    frame: head.sequence,
+  };
   for (
     const record of parseBody(at, window.bytes, { from, head })
   ) {
@@ -171,11 +221,21 @@ function applyFrame(
       throw unsupported(at, `its record type ${record.type} is unknown`);
     }
     try {
-      groups.apply(record, source);
+      applyRecord(record, source, frame);
     } catch (error) {
       throw corruption(at, "its records contradict those before", error);
     }
   }
+}
+
+function applyRecord(
+  record: RecordView,
+  source: FrameSource,
+  { head, groups, isStart }: ScannedFrame,
+): void {
+  if (isStart) groups.load(record);
+  else if (head.type === FRAME.checkpoint) groups.compare(record);
+  else groups.apply(record, source);
 }
 
 function parseBody(

@@ -14,6 +14,7 @@ import {
 import { removeIfThere } from "./durable_file.ts";
 import {
   type FileHandle,
+  type OpenMode,
   type WalFileSystem,
   writeFully,
 } from "./file_system.ts";
@@ -42,8 +43,21 @@ export interface Segment {
   readonly headerBytes: number;
   /** Bytes that are laid out in advance. */
   readonly capacity: number;
+  /** Behind the checkpoint it begins with; behind its header without one. */
+  base: number;
   /** Where the next frame goes: the end of the last one. */
   end: number;
+}
+
+/** A segment that is full. */
+export interface SealedSegment {
+  readonly sequence: number;
+  /** Whether a log can begin with it. */
+  readonly hasCheckpoint: boolean;
+  /** Where what is no checkpoint begins. */
+  readonly base: number;
+  /** Behind its last frame. */
+  readonly end: number;
 }
 
 /** Where a log lives. */
@@ -51,6 +65,12 @@ export interface LogPlace {
   readonly fileSystem: WalFileSystem;
   readonly directory: string;
   readonly identity: LogIdentity;
+  /**
+   * Whether segments take frames in mode `durable`.
+   *
+   * @default false
+   */
+  readonly isWriteThrough?: boolean | undefined;
 }
 
 /** Name of a segment in its directory. */
@@ -79,8 +99,8 @@ export function nextCapacity(previous: number, segmentBytes: number): number {
 
 /** Whether a frame, and the one that seals the segment, still go in. */
 export function fits(segment: Segment, frameBytes: number): boolean {
-  // An empty segment takes a frame of any size: it grows beyond its plan.
-  return segment.end === segment.headerBytes ||
+  // A segment takes a first frame of any size: it grows beyond its plan.
+  return segment.end === segment.base ||
     segment.end + frameBytes + FRAME_HEADER_BYTES <= segment.capacity;
 }
 
@@ -121,20 +141,39 @@ export async function createSegment(
     await fileSystem.sync(file);
     fileSystem.rename(draft, path);
     await fileSystem.syncDirectory(directory);
+    return {
+      sequence,
+      path,
+      file: openForFrames(place, path, file),
+      seed: headerSeed(header),
+      headerBytes: header.length,
+      capacity: Math.max(capacity, header.length),
+      base: header.length,
+      end: header.length,
+    };
   } catch (error) {
     fileSystem.close(file);
     removeQuietly(fileSystem, draft);
     throw error;
   }
-  return {
-    sequence,
-    path,
-    file,
-    seed: headerSeed(header),
-    headerBytes: header.length,
-    capacity: Math.max(capacity, header.length),
-    end: header.length,
-  };
+}
+
+/** How a segment is opened that takes frames. */
+export function frameMode(place: LogPlace): OpenMode {
+  return place.isWriteThrough === true ? "durable" : "update";
+}
+
+/** The zeros were not written through: that would take many times as long. */
+function openForFrames(
+  place: LogPlace,
+  path: string,
+  file: FileHandle,
+): FileHandle {
+  const mode = frameMode(place);
+  if (mode === "update") return file;
+  const reopened = place.fileSystem.open(path, mode);
+  place.fileSystem.close(file);
+  return reopened;
 }
 
 /** Writes zeros over `[from, to)`. Does not wait for the disk. */
