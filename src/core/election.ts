@@ -20,14 +20,16 @@ export type CampaignKind = "preVote" | "election" | "transfer";
 
 /**
  * Campaigns, if this member may: a voter, not leading already (H08), with no
- * committed membership change left to apply (H77), a disk that works (H20) and
- * no promise to keep.
+ * committed membership change left to apply (H77), a disk that works (H20), no
+ * promise to keep, and a log that is known to be whole (H80).
  */
 export function maybeCampaign(raft: Raft, kind: CampaignKind): boolean {
   if (raft.role === "leader" || !raft.promotable) return false;
   // Behind the last number a term could be mistaken for the one before.
   if (raft.term >= Number.MAX_SAFE_INTEGER) return false;
   if (raft.log.mayHoldUnappliedConf || isStalled(raft)) return false;
+  // What it has got back so far may be a time when it was the only voter (H80).
+  if (raft.fresh && raft.log.lastIndex > 0) return false;
   // Its own vote is promised away like all others.
   if (kind !== "transfer" && raft.lease.deafTicks > 0) return false;
   campaign(raft, kind);

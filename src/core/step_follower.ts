@@ -132,7 +132,8 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
 /**
  * Whoever holds what its leader has committed in its own term holds everything
  * that was committed before, and so what it may have lost (H80, thesis §6.4).
- * Before that a leader's commit index may lie far behind.
+ * Before that a leader's commit index may lie far behind. Nor can it vote twice
+ * in this term: no other candidate of it has an entry of it.
  */
 function noteRefilled(raft: Raft, leaderCommit: LogIndex): void {
   if (raft.fresh && raft.log.runs.termAt(leaderCommit) === raft.term) {

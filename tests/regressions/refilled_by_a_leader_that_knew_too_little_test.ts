@@ -38,17 +38,27 @@ function founder(): RawNode {
   });
 }
 
-/** Gives a message to the member; returns what it sends. */
-function give(node: RawNode, message: Message): Message[] {
-  node.step(message);
+/** Carries out what is ready; returns what is sent. */
+function work(node: RawNode): Message[] {
   const sent: Message[] = [];
   while (node.hasReady()) {
     const ready = node.ready();
     node.persisted(ready.number);
-    for (const { index } of ready.committedEntries) node.applied(index);
+    for (const entry of ready.committedEntries) {
+      if (entry.type === "confChange") {
+        node.applyConfChange(entry.change, entry.index);
+      }
+      node.applied(entry.index);
+    }
     sent.push(...ready.messages, ...ready.messagesAfterPersist);
   }
   return sent;
+}
+
+/** Gives a message to the member; returns what it sends. */
+function give(node: RawNode, message: Message): Message[] {
+  node.step(message);
+  return work(node);
 }
 
 /** Whether the member would vote for one whose log ends at (index, term). */
@@ -124,5 +134,33 @@ describe("a founder with an empty disk (H80)", () => {
       commitIndex: 4,
     });
     assert(votesFor(node, 4, 2));
+  });
+
+  it("does not lead by a configuration of the past in which it was alone", () => {
+    const node = founder();
+    const steps = [1, 2].map((id) => ({ type: "remove", node: id } as const));
+    const changes = [
+      { transition: "implicit", steps } as const,
+      { transition: "auto", steps: [] } as const,
+    ].map((change, i) =>
+      ({ type: "confChange", term: 1, index: i + 1, change }) as const
+    );
+    node.step({
+      type: "appendEntries",
+      from: 4,
+      to: 3,
+      term: 2,
+      prevLogIndex: 0,
+      prevLogTerm: 0,
+      entries: changes,
+      commitIndex: 9,
+    });
+    work(node);
+    assertEquals(node.conf.voters, [3]);
+    for (let tick = 0; tick < 100; tick++) node.tick();
+    work(node);
+    node.campaign();
+    work(node);
+    assertEquals([node.role, node.term], ["follower", 2]);
   });
 });
