@@ -116,6 +116,11 @@ export type RaftErrorCode =
    */
   | "storageFailed"
   /**
+   * A snapshot could not be stored, and nothing else is affected: the member
+   * goes on with its log and tries again later. Make room, or repair the disk.
+   */
+  | "snapshotFailed"
+  /**
    * What was read is not what was written: restore the file, or replace the
    * member by one with a new id.
    */

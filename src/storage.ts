@@ -24,6 +24,9 @@
  *    deployment or node with `identityMismatch`, and neither changes a byte.
  * 10. `read` returns the stored entries of a range in order, at least one,
  *     and stops before `maxBytes`.
+ * 11. A snapshot is whole or not there. One that came half-way and was
+ *     suspended is gone on with where it ended, whatever chunks come again,
+ *     also after a crash, which may cost bytes but never mixes any (H65).
  *
  * @module
  */
@@ -138,14 +141,43 @@ export interface ReadRange {
   readonly maxBytes: number;
 }
 
+/** Options of {@linkcode Storage.snapshotWriter}. */
+export interface SnapshotWriterOptions {
+  /**
+   * Names the very bytes that will be written, as
+   * {@linkcode SnapshotReader.token} does. With one, a snapshot that was
+   * suspended under the same name, with the same meta data, is gone on with,
+   * also after a restart; suspended ones under another name are dropped.
+   */
+  readonly token?: string | undefined;
+}
+
 /** Takes a snapshot's data, then makes it visible as a whole. */
 export interface SnapshotWriter {
-  /** Appends a chunk; resolves when more may come. */
-  write(chunk: Uint8Array): Promise<void>;
-  /** Makes it durable and visible, replacing older ones by the policy. */
+  /** Bytes it has: where the next chunk belongs. */
+  readonly offset: number;
+  /**
+   * Takes a chunk whose first byte belongs at `at`, by default at `offset`.
+   * What it has already is passed over (H65).
+   *
+   * @returns Once more may come: `true`, or `false` if bytes before `at` are
+   * missing, and then nothing has changed.
+   * @throws {RaftError} `snapshotFailed` if it cannot be stored; it is thrown
+   * away then, and nothing else is affected. `storageFailed` for good.
+   */
+  write(chunk: Uint8Array, at?: number): Promise<boolean>;
+  /**
+   * Makes it durable and visible, replacing older ones by the policy. Until
+   * then an older one stays as it is, whatever happens.
+   */
   commit(): Promise<void>;
-  /** Throws it away. Harmless after `commit`. */
+  /** Throws it away. Harmless when it is over. */
   abort(): Promise<void>;
+  /**
+   * Lets go of it and keeps what there is for a writer of the same token;
+   * throws it away without one. Harmless when it is over.
+   */
+  suspend(): Promise<void>;
 }
 
 /** A stored snapshot. */
@@ -154,8 +186,18 @@ export interface SnapshotReader {
   readonly meta: SnapshotMeta;
   /** Length of the data in bytes. */
   readonly bytes: number;
-  /** The data from an offset on, in chunks. */
+  /** Names these very bytes: no others, here or elsewhere, have this name. */
+  readonly token?: string | undefined;
+  /**
+   * The data from an offset on, in chunks. May be called again.
+   *
+   * @throws {RaftError} `corrupt` when it comes to damage; nothing wrong is
+   * ever handed out. `compacted` if the storage has dropped it, which takes a
+   * newer one, and `release`.
+   */
   chunks(fromOffset?: number): AsyncIterable<Uint8Array>;
+  /** Gives it up: the storage may drop it once it is replaced. */
+  release?(): void;
 }
 
 /** Where a host keeps its groups. See the module for the rules. */
@@ -178,7 +220,11 @@ export interface Storage {
   /** Drops entries up to and including `through`; at most the snapshot's. */
   compact(group: GroupId, through: LogIndex): Promise<void>;
   /** Starts a snapshot of a group. One at a time per group. */
-  snapshotWriter(group: GroupId, meta: SnapshotMeta): Promise<SnapshotWriter>;
+  snapshotWriter(
+    group: GroupId,
+    meta: SnapshotMeta,
+    options?: SnapshotWriterOptions,
+  ): Promise<SnapshotWriter>;
   /** The newest complete snapshot, or `undefined`. */
   snapshotReader(group: GroupId): Promise<SnapshotReader | undefined>;
   /** Forgets a group and its data. */

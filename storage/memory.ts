@@ -23,6 +23,7 @@ import type {
   ReadRange,
   SnapshotReader,
   SnapshotWriter,
+  SnapshotWriterOptions,
   Storage,
   StorageIdentity,
   WriteOptions,
@@ -34,7 +35,11 @@ import type {
   SnapshotMeta,
 } from "../src/core/types.ts";
 import { copyWrite, Image } from "./memory/image.ts";
-import { SnapshotCollector, toReader } from "./memory/snapshots.ts";
+import {
+  SnapshotCollector,
+  type SuspendedSnapshot,
+  toReader,
+} from "./memory/snapshots.ts";
 
 /** Options of {@linkcode MemoryStorage}. */
 export interface MemoryStorageOptions {
@@ -77,6 +82,8 @@ interface Disk {
   incarnation: string;
   /** Who has it open. */
   owner: MemoryStorage | undefined;
+  /** Snapshots that came half-way; one per group. */
+  readonly suspended: Map<GroupId, SuspendedSnapshot>;
 }
 
 /** One step that is written, to be repeated on the durable image. */
@@ -118,8 +125,9 @@ export class MemoryStorage implements Storage {
     this.#disk = {
       durable: new Image(),
       deployment: undefined,
-      incarnation: mintIncarnation(),
+      incarnation: mintName(),
       owner: undefined,
+      suspended: new Map(),
     };
   }
 
@@ -222,6 +230,7 @@ export class MemoryStorage implements Storage {
   async snapshotWriter(
     group: GroupId,
     meta: SnapshotMeta,
+    { token }: SnapshotWriterOptions = {},
   ): Promise<SnapshotWriter> {
     this.#requireOpen();
     this.#live.snapshotOf(group);
@@ -232,15 +241,23 @@ export class MemoryStorage implements Storage {
     }
     this.#collecting.add(group);
     const own = structuredClone(meta);
+    const { suspended } = this.#disk;
+    const known = token === undefined ? undefined : suspended.get(group);
+    if (token !== undefined) suspended.delete(group);
+    const isSame = known !== undefined && known.token === token &&
+      isSameMeta(known.meta, own);
     return new SnapshotCollector({
       add: (data) => {
         this.#requireOpen();
-        return this.#submit(
-          (image) => image.addSnapshot(group, { meta: own, data }),
-        );
+        const added = { meta: own, data, token: mintName() };
+        return this.#submit((image) => image.addSnapshot(group, added));
+      },
+      keep: (chunks) => {
+        if (token === undefined) return;
+        suspended.set(group, { token, meta: own, chunks });
       },
       end: () => this.#collecting.delete(group),
-    });
+    }, isSame ? known.chunks : []);
   }
 
   /** See {@linkcode Storage.snapshotReader}. */
@@ -255,6 +272,7 @@ export class MemoryStorage implements Storage {
   // deno-lint-ignore require-await -- a rejection, never a throw
   async destroyGroup(group: GroupId): Promise<void> {
     this.#requireOpen();
+    this.#disk.suspended.delete(group);
     return this.#submit((image) => image.destroy(group));
   }
 
@@ -368,7 +386,11 @@ export class MemoryStorage implements Storage {
   }
 }
 
-function mintIncarnation(): string {
+function isSameMeta(a: SnapshotMeta, b: SnapshotMeta): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function mintName(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(
     "",

@@ -28,6 +28,8 @@ import type {
 export interface StoredSnapshot {
   readonly meta: SnapshotMeta;
   readonly data: Uint8Array;
+  /** Names it; no other one has the same. */
+  readonly token: string;
 }
 
 /** One group. Entries, snapshots and states are never changed, only replaced. */

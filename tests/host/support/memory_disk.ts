@@ -17,6 +17,7 @@ import { FakeDisk } from "./fake_storage.ts";
 
 /** What happened to snapshots, in order. */
 export type SnapshotEvent =
+  | "suspend"
   | "open"
   | "chunk"
   | "commit"
@@ -82,12 +83,14 @@ export class MemoryDisk extends FakeDisk {
         this.#note("compact");
         return storage.compact(group, through);
       },
-      snapshotWriter: async (group, meta) => {
+      snapshotWriter: async (group, meta, options) => {
         this.#note("open");
         if (this.refusesSnapshots) {
           throw new RaftError("unsupported", "No snapshots here");
         }
-        return this.#writer(await storage.snapshotWriter(group, meta));
+        return this.#writer(
+          await storage.snapshotWriter(group, meta, options),
+        );
       },
       snapshotReader: (group): Promise<SnapshotReader | undefined> =>
         storage.snapshotReader(group),
@@ -98,17 +101,24 @@ export class MemoryDisk extends FakeDisk {
 
   #writer(writer: SnapshotWriter): SnapshotWriter {
     return {
-      write: async (chunk) => {
+      get offset() {
+        return writer.offset;
+      },
+      write: async (chunk, at) => {
         if (this.holdsChunks) {
           await new Promise<void>((pass) => this.#heldChunks.push(pass));
         }
         this.#note("chunk");
-        await writer.write(chunk);
+        return await writer.write(chunk, at);
       },
       commit: async () => {
         this.#note("commit");
         await writer.commit();
         this.#note("committed");
+      },
+      suspend: async () => {
+        this.#note("suspend");
+        await writer.suspend();
       },
       abort: async () => {
         this.#note("abort");

@@ -1,0 +1,155 @@
+/**
+ * The folder with the snapshots of one group, and what is in it.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { errorCode, type WalFileSystem } from "../file_system.ts";
+import { removeIfThere } from "../durable_file.ts";
+import {
+  parseSnapshotName,
+  type SnapshotName,
+  snapshotStem,
+  type StoredSnapshotFile,
+  type WholeSnapshotFile,
+} from "./snapshot_file.ts";
+
+const DRAFT_NAME = /^(\d{16})-\d+(-[0-9a-f]{32})?\.part$/;
+
+/** Index of a stored snapshot, whole or not. */
+export function indexOf(file: StoredSnapshotFile): number {
+  return file.state === "whole" ? file.meta.index : file.index;
+}
+
+/** Name of the draft of a snapshot. */
+export function draftName(
+  name: SnapshotName,
+  token: string | undefined,
+): string {
+  if (token === undefined) return `${snapshotStem(name)}.part`;
+  const digest = createHash("sha256").update(token).digest("hex").slice(0, 32);
+  return `${snapshotStem(name)}-${digest}.part`;
+}
+
+/** The files of one group, as they are and as they are known. */
+export class GroupFolder {
+  readonly path: string;
+  readonly #fileSystem: WalFileSystem;
+  /** Known files, newest first. */
+  #files: StoredSnapshotFile[] = [];
+  /** How many readers each path has that may still be read. */
+  readonly #readers = new Map<string, number>();
+  /** Paths that go when their last reader does. */
+  readonly #doomed = new Set<string>();
+  /** Whether somebody writes a snapshot. */
+  isWriting = false;
+
+  /** Reads nothing yet. */
+  constructor(fileSystem: WalFileSystem, path: string) {
+    this.#fileSystem = fileSystem;
+    this.path = path;
+  }
+
+  /** What is known, newest first. */
+  get files(): readonly StoredSnapshotFile[] {
+    return this.#files;
+  }
+
+  /** What the names in the folder say, newest first; none without one. */
+  names(): SnapshotName[] {
+    return this.#list().map(parseSnapshotName)
+      .filter((name) => name !== undefined)
+      .sort((a, b) => b.index - a.index || b.term - a.term);
+  }
+
+  /** From now on this file is known, instead of any other of that path. */
+  add(file: StoredSnapshotFile): void {
+    this.#doomed.delete(file.path);
+    this.#files = [
+      ...this.#files.filter(({ path }) => path !== file.path),
+      file,
+    ]
+      .sort((a, b) => indexOf(b) - indexOf(a));
+  }
+
+  /** From now on this path is not known. */
+  forget(path: string): void {
+    this.#files = this.#files.filter((file) => file.path !== path);
+  }
+
+  /** Keeps a file until the function it returns is called. */
+  pin({ path }: WholeSnapshotFile): () => void {
+    this.#readers.set(path, (this.#readers.get(path) ?? 0) + 1);
+    return () => {
+      const left = (this.#readers.get(path) ?? 1) - 1;
+      if (left > 0) {
+        this.#readers.set(path, left);
+        return;
+      }
+      this.#readers.delete(path);
+      if (this.#doomed.delete(path)) this.#removeQuietly(path);
+    };
+  }
+
+  /** Forgets a file; its data goes with the last who reads it. */
+  drop({ path }: StoredSnapshotFile): void {
+    this.forget(path);
+    if (this.#readers.has(path)) this.#doomed.add(path);
+    else this.#removeQuietly(path);
+  }
+
+  /**
+   * Removes the drafts that nobody will go on with: `isKept` tells which may
+   * be, of those that have a token.
+   */
+  sweep(isKept: (name: string, index: number) => boolean): void {
+    for (const name of this.#list()) {
+      const match = DRAFT_NAME.exec(name);
+      if (match === null) continue;
+      const isResumable = match[2] !== undefined;
+      if (isResumable && isKept(name, Number(match[1]))) continue;
+      this.#removeQuietly(join(this.path, name));
+    }
+  }
+
+  /** Removes everything, and the folder. Errors pass through. */
+  destroy(): void {
+    this.#files = [];
+    this.#doomed.clear();
+    for (const name of this.#list()) {
+      removeIfThere(this.#fileSystem, join(this.path, name));
+    }
+    try {
+      this.#fileSystem.removeDirectory(this.path);
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+
+  #list(): readonly string[] {
+    return listFolder(this.#fileSystem, this.path);
+  }
+
+  /** What stays because of an error is only too much; a later sweep gets it. */
+  #removeQuietly(path: string): void {
+    try {
+      this.#fileSystem.unlink(path);
+    } catch {
+      // See above.
+    }
+  }
+}
+
+/** Names in a folder; none if it does not exist. */
+export function listFolder(
+  fileSystem: WalFileSystem,
+  path: string,
+): readonly string[] {
+  try {
+    return fileSystem.list(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}

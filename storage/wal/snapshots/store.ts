@@ -1,0 +1,343 @@
+/**
+ * The snapshots of all groups of a data directory, in files. See `format.ts`
+ * for their bytes.
+ *
+ * A snapshot has its name only when it is whole and durable, so a file of
+ * that name that is not is damage. Which one counts is not decided here: the
+ * log knows what it can go on from.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import type {
+  GroupId,
+  LogIndex,
+  SnapshotMeta,
+} from "../../../src/core/types.ts";
+import { RaftError } from "../../../src/errors.ts";
+import type {
+  SnapshotReader,
+  SnapshotWriter,
+  SnapshotWriterOptions,
+} from "../../../src/storage.ts";
+import { failed, snapshotFailed } from "../errors.ts";
+import type { WalFileSystem } from "../file_system.ts";
+import type { LogIdentity } from "../format.ts";
+import { removeIfThere } from "../durable_file.ts";
+import { Draft } from "./draft.ts";
+import { encodeSnapshotHeader } from "./format.ts";
+import { draftName, GroupFolder, indexOf, listFolder } from "./group_folder.ts";
+import { SnapshotFileReader } from "./reader.ts";
+import {
+  inspectSnapshot,
+  snapshotStem,
+  type StoredSnapshotFile,
+  wholeFile,
+  type WholeSnapshotFile,
+} from "./snapshot_file.ts";
+import { SnapshotFileWriter } from "./writer.ts";
+
+export type {
+  DamagedSnapshotFile,
+  StoredSnapshotFile,
+  WholeSnapshotFile,
+} from "./snapshot_file.ts";
+
+/** Options of {@linkcode SnapshotStore}. */
+export interface SnapshotStoreOptions {
+  readonly fileSystem: WalFileSystem;
+  /** The data directory. */
+  readonly directory: string;
+  /** Whose it is. */
+  readonly identity: LogIdentity;
+  /**
+   * How many of a group's newest snapshots `prune` leaves; at least 1.
+   *
+   * @default 2
+   */
+  readonly retain?: number | undefined;
+}
+
+const DEFAULT_RETAIN = 2;
+const GROUP_NAME = /^[1-9]\d{0,15}$/;
+
+/**
+ * Stores, finds and drops snapshots. What it does to the disk is off the
+ * caller's thread but for the opening, renaming and removing of files.
+ *
+ * A snapshot that cannot be stored is `snapshotFailed` and harms nothing else.
+ * When a folder cannot be flushed, it is unknown which names the disk has:
+ * from then on the store takes nothing and rejects with `storageFailed` (H44).
+ */
+export class SnapshotStore {
+  readonly #fileSystem: WalFileSystem;
+  readonly #root: string;
+  readonly #incarnation: string;
+  readonly #retain: number;
+  readonly #folders = new Map<GroupId, GroupFolder>();
+  /** Writers that are not over. */
+  readonly #writers = new Map<GroupId, SnapshotFileWriter>();
+  /** Set when a folder could not be flushed. */
+  #failure: RaftError | undefined;
+  #isClosed = false;
+
+  /** Touches no file. */
+  constructor(options: SnapshotStoreOptions) {
+    this.#fileSystem = options.fileSystem;
+    this.#root = join(options.directory, "snapshots");
+    this.#incarnation = options.identity.incarnation;
+    this.#retain = options.retain ?? DEFAULT_RETAIN;
+  }
+
+  /**
+   * Reads every file to its end and tells what there is, newest first. Once,
+   * before all else; changes nothing.
+   *
+   * @returns A group for every folder, also for an empty one.
+   * @throws {RaftError} `unsupportedFormat`, or `storageFailed` if a file
+   * cannot be read.
+   */
+  async open(): Promise<Map<GroupId, readonly StoredSnapshotFile[]>> {
+    const found = new Map<GroupId, readonly StoredSnapshotFile[]>();
+    try {
+      for (const name of listFolder(this.#fileSystem, this.#root)) {
+        if (!GROUP_NAME.test(name)) continue;
+        const group = Number(name);
+        found.set(group, await this.#inspect(group));
+      }
+    } catch (error) {
+      throw failed(`read "${this.#root}"`, error);
+    }
+    return found;
+  }
+
+  /** What there is of a group, newest first. */
+  files(group: GroupId): readonly StoredSnapshotFile[] {
+    return this.#folders.get(group)?.files ?? [];
+  }
+
+  /**
+   * Starts a snapshot; one at a time per group. With a token it goes on with
+   * the draft of that token, as far as it is whole; drafts of other tokens are
+   * removed. `files` has it as soon as `commit` resolves. A file of the same
+   * index and term is replaced.
+   *
+   * @throws {RaftError} `snapshotFailed` or `storageFailed`.
+   * @throws {RangeError} If another one is being written.
+   */
+  async writer(
+    group: GroupId,
+    meta: SnapshotMeta,
+    options: SnapshotWriterOptions = {},
+  ): Promise<SnapshotWriter> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isClosed) throw closedError(this.#root);
+    const folder = this.#folder(group);
+    if (folder.isWriting) {
+      throw new RangeError(
+        `Cannot write a snapshot of group ${group}: another one is being written`,
+      );
+    }
+    folder.isWriting = true;
+    try {
+      const writer = await this.#begin(group, structuredClone(meta), options);
+      this.#writers.set(group, writer);
+      return writer;
+    } catch (error) {
+      folder.isWriting = false;
+      throw error;
+    }
+  }
+
+  /** Reads a file. It is kept until the reader is released. */
+  reader(file: WholeSnapshotFile): SnapshotReader {
+    const unpin = this.#folder(file.group).pin(file);
+    return new SnapshotFileReader(this.#fileSystem, file, unpin);
+  }
+
+  /**
+   * Removes what is older than the newest ones, but not what is in `keep`, nor
+   * what is being read: that goes with the last reader. Not durable: what
+   * comes back after a loss of power goes with the next call.
+   */
+  prune(group: GroupId, keep: Iterable<LogIndex> = []): void {
+    const kept = new Set(keep);
+    const folder = this.#folder(group);
+    const whole = folder.files.filter(({ state }) => state === "whole");
+    for (const file of whole.slice(this.#retain)) {
+      if (!kept.has(indexOf(file))) folder.drop(file);
+    }
+  }
+
+  /**
+   * Removes a file; durable when it resolves.
+   *
+   * @throws {RaftError} `storageFailed`.
+   */
+  async remove(file: StoredSnapshotFile): Promise<void> {
+    const folder = this.#folder(file.group);
+    await this.#change(folder.path, () => {
+      folder.forget(file.path);
+      removeIfThere(this.#fileSystem, file.path);
+    });
+  }
+
+  /**
+   * Puts a damaged file aside as `….damaged`, for people; durable when it
+   * resolves to the path it has then. It is never read again.
+   *
+   * @throws {RaftError} `storageFailed`.
+   */
+  async quarantine(file: StoredSnapshotFile): Promise<string> {
+    const folder = this.#folder(file.group);
+    const path = `${file.path}.damaged`;
+    await this.#change(folder.path, () => {
+      this.#fileSystem.rename(file.path, path);
+      folder.forget(file.path);
+    });
+    return path;
+  }
+
+  /**
+   * Removes everything of a group, at once; durable when it resolves.
+   *
+   * @throws {RaftError} `storageFailed`.
+   */
+  async removeGroup(group: GroupId): Promise<void> {
+    await this.#writers.get(group)?.abort();
+    const folder = this.#folder(group);
+    this.#folders.delete(group);
+    if (!listFolder(this.#fileSystem, this.#root).includes(String(group))) {
+      return;
+    }
+    await this.#change(this.#root, () => folder.destroy());
+  }
+
+  /** Lets go of all files. Drafts that can be gone on with are kept. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const ends = [...this.#writers.values()].map((writer) => writer.suspend());
+    await Promise.allSettled(ends);
+  }
+
+  async #inspect(group: GroupId): Promise<readonly StoredSnapshotFile[]> {
+    const folder = this.#folder(group);
+    const owner = {
+      group,
+      incarnation: this.#incarnation,
+      directory: folder.path,
+    };
+    for (const name of folder.names()) {
+      folder.add(await inspectSnapshot(this.#fileSystem, owner, name));
+    }
+    return folder.files;
+  }
+
+  async #begin(
+    group: GroupId,
+    meta: SnapshotMeta,
+    { token }: SnapshotWriterOptions,
+  ): Promise<SnapshotFileWriter> {
+    const folder = this.#folder(group);
+    const path = join(folder.path, `${snapshotStem(meta)}.snap`);
+    const header = { incarnation: this.#incarnation, group, meta };
+    const name = draftName(meta, token);
+    const draftPath = join(folder.path, name);
+    await this.#makeFolder(folder.path);
+    folder.sweep((other) => token === undefined || other === name);
+    const draft = await this.#draft(draftPath, encodeSnapshotHeader(header));
+    return new SnapshotFileWriter({
+      path,
+      draft,
+      isResumable: token !== undefined,
+      publish: async (footer) => {
+        await this.#publish(draftPath, path);
+        folder.add(wholeFile(path, header, footer));
+        folder.sweep((_, index) => index > meta.index);
+      },
+      discard: () => this.#discard(draftPath),
+      end: () => {
+        folder.isWriting = false;
+        this.#writers.delete(group);
+      },
+    });
+  }
+
+  async #draft(path: string, header: Uint8Array): Promise<Draft> {
+    const place = { fileSystem: this.#fileSystem, path, header };
+    try {
+      const name = path.slice(dirname(path).length + 1);
+      if (listFolder(this.#fileSystem, dirname(path)).includes(name)) {
+        const draft = await Draft.resume(place);
+        if (draft !== undefined) return draft;
+        this.#fileSystem.unlink(path);
+      }
+      return await Draft.begin(place);
+    } catch (error) {
+      this.#discard(path);
+      throw snapshotFailed(path, error);
+    }
+  }
+
+  /** The parents as well: a folder is an entry of the one above it (H51). */
+  async #makeFolder(path: string): Promise<void> {
+    let made: readonly string[];
+    try {
+      made = this.#fileSystem.makeDirectory(path);
+    } catch (error) {
+      throw snapshotFailed(path, error);
+    }
+    for (const each of made) await this.#syncFolder(dirname(each));
+  }
+
+  async #publish(draftPath: string, path: string): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#fileSystem.rename(draftPath, path);
+    await this.#syncFolder(dirname(path));
+  }
+
+  /** Changes names in a folder; durable when it resolves. */
+  async #change(path: string, work: () => void): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      work();
+    } catch (error) {
+      throw failed(`change "${path}"`, error);
+    }
+    await this.#syncFolder(path);
+  }
+
+  async #syncFolder(path: string): Promise<void> {
+    try {
+      await this.#fileSystem.syncDirectory(path);
+    } catch (error) {
+      this.#failure ??= failed(`flush the names in "${path}"`, error);
+      throw this.#failure;
+    }
+  }
+
+  /** Removes a draft behind another error, which is the one to tell about. */
+  #discard(path: string): void {
+    try {
+      removeIfThere(this.#fileSystem, path);
+    } catch {
+      // The next writer of the group sweeps it.
+    }
+  }
+
+  #folder(group: GroupId): GroupFolder {
+    const known = this.#folders.get(group);
+    if (known !== undefined) return known;
+    const path = join(this.#root, String(group));
+    const folder = new GroupFolder(this.#fileSystem, path);
+    this.#folders.set(group, folder);
+    return folder;
+  }
+}
+
+function closedError(path: string): RaftError {
+  return new RaftError(
+    "stopped",
+    `Cannot store a snapshot in "${path}": the storage was closed`,
+  );
+}
