@@ -11,17 +11,16 @@ import type {
   LogIndex,
   Term,
 } from "../core/types.ts";
-import type { Applied } from "../state_machine.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { MemberView } from "./oracle.ts";
+import { type EntryEffect, newReplica, type Replica } from "./replica.ts";
 import type { StoredSnapshot } from "./snapshots.ts";
-import type { SimMachine } from "./subject.ts";
 import type { World } from "./world.ts";
 
 /** What a command at some index gave. */
 interface Outcome {
   readonly term: Term;
-  readonly result: unknown;
+  readonly effect: EntryEffect;
 }
 
 interface WaitingWrite {
@@ -46,13 +45,13 @@ export interface ReadLease {
   lost(): void;
 }
 
-type AnyMachine = SimMachine<unknown, unknown, unknown, unknown>;
+const NO_EFFECT: EntryEffect = { type: "none" };
 
 /** Applies what is committed, in order, and tells who asked. */
 export class Applier {
   readonly #member: MemberView;
   readonly #world: World;
-  #machine: AnyMachine;
+  readonly #replica: Replica;
   #appliedIndex: LogIndex = 0;
   #appliedTerm: Term = 0;
   /** The newest configuration that was applied; durable if the machine is. */
@@ -68,11 +67,16 @@ export class Applier {
   #writes = new Map<LogIndex, WaitingWrite[]>();
   #reads: WaitingRead[] = [];
 
-  /** Makes an applier with an empty machine. */
+  /** Makes an applier with an empty replica. */
   constructor(member: MemberView, world: World) {
     this.#member = member;
     this.#world = world;
-    this.#machine = world.subject.create();
+    const { subject, options } = world;
+    this.#replica = newReplica({
+      subject,
+      sessions: options.sessions,
+      isDurable: options.host.durableMachine,
+    });
   }
 
   /** Whether entries wait to be applied. */
@@ -92,14 +96,14 @@ export class Applier {
 
   /** The process starts, with what its machine and its disk hold. */
   start(snapshot: StoredSnapshot | undefined): void {
-    if (!this.#world.options.host.durableMachine) this.#forget();
+    if (!this.#replica.restart()) this.#forget();
     if (snapshot === undefined) return;
     if (snapshot.meta.index > this.#appliedIndex) this.#become(snapshot);
   }
 
   /** Copies the state, if the machine can. */
   capture(core: RawNode): StoredSnapshot | undefined {
-    const data = this.#isBlind ? NO_DATA : this.#machine.capture?.();
+    const data = this.#isBlind ? NO_DATA : this.#replica.capture();
     if (data === undefined || this.isOvertaken(core)) return undefined;
     const meta = {
       index: this.#appliedIndex,
@@ -209,7 +213,7 @@ export class Applier {
       this.#appliedTerm = term;
       this.#settleWritesAt(
         index,
-        this.#results[index] ?? { term, result: undefined },
+        this.#results[index] ?? { term, effect: NO_EFFECT },
       );
     }
     core.applied(this.#appliedIndex);
@@ -218,7 +222,6 @@ export class Applier {
   }
 
   #forget(): void {
-    this.#machine = this.#world.subject.create();
     this.#appliedIndex = 0;
     this.#appliedTerm = 0;
     this.#conf = undefined;
@@ -229,19 +232,25 @@ export class Applier {
 
   #become({ meta, data }: StoredSnapshot): void {
     this.#isBlind = data.length === 0;
-    if (!this.#isBlind) this.#machine.install?.(data);
+    this.#replica.install(meta, data);
     this.#appliedIndex = meta.index;
     this.#appliedTerm = meta.term;
     this.#conf = undefined;
     this.#unknownThrough = meta.index;
+    if (!this.#isBlind) this.#world.sessions?.restored(meta.index);
   }
 
   #checkMachine(): void {
     if (this.#isBlind) return;
-    const checksum = this.#machine.checksum?.();
-    if (checksum === undefined) return;
-    const { machineChecks } = this.#world;
-    machineChecks.machineAt(this.#member, this.#appliedIndex, checksum);
+    const { machineChecks, sessions } = this.#world;
+    const checksum = this.#replica.checksum();
+    if (checksum !== undefined) {
+      machineChecks.machineAt(this.#member, this.#appliedIndex, checksum);
+    }
+    const table = this.#replica.sessionChecksum();
+    if (table !== undefined) {
+      sessions?.tableAt(this.#member, this.#appliedIndex, table);
+    }
   }
 
   /** Nobody can tell any more what became of a write (H71). */
@@ -250,24 +259,18 @@ export class Applier {
   }
 
   #applyCommands(entries: readonly Entry[]): void {
-    const { subject, machineChecks } = this.#world;
-    const commands: Applied<unknown>[] = [];
-    for (const entry of entries) {
-      if (entry.type !== "command") continue;
+    const { sessions, machineChecks } = this.#world;
+    const member = this.#member;
+    const view = { member, restoredThrough: this.#unknownThrough };
+    const effects = this.#replica.apply(entries);
+    for (const [i, entry] of entries.entries()) {
       const { index, term } = entry;
-      commands.push({ index, term, command: subject.decode(entry.data) });
-    }
-    if (commands.length === 0) return;
-    const results = this.#machine.apply(commands);
-    if (!Array.isArray(results) || results.length !== commands.length) {
-      throw new TypeError(
-        `Cannot simulate the machine: apply() did not return ${commands.length} results at once`,
-      );
-    }
-    for (const [i, { index, term }] of commands.entries()) {
-      const result: unknown = results[i];
-      this.#results[index] = { term, result };
-      machineChecks.resultAt(this.#member, index, result);
+      const effect = effects[i] ?? NO_EFFECT;
+      if (!this.#isBlind) sessions?.applied(view, entry, effect);
+      if (effect.type === "none") continue;
+      this.#results[index] = { term, effect };
+      if (effect.type !== "applied" && effect.type !== "repeated") continue;
+      machineChecks.resultAt(member, index, effect.result);
     }
   }
 
@@ -291,12 +294,29 @@ export class Applier {
       this.#world.settle(write.operation, { outcome: "notAppended" });
       return;
     }
-    marks.hit("writeAcknowledged");
-    this.#world.settle(write.operation, {
-      outcome: "ok",
-      value: outcome.result,
-      entry: { term: write.term, index },
-    });
+    this.#settleApplied(write, index, outcome.effect);
+  }
+
+  #settleApplied(
+    { operation, term }: WaitingWrite,
+    index: LogIndex,
+    effect: EntryEffect,
+  ): void {
+    switch (effect.type) {
+      case "applied":
+      case "repeated":
+        this.#world.marks.hit("writeAcknowledged");
+        return this.#world.settle(operation, {
+          outcome: "ok",
+          value: effect.result,
+          entry: { term, index },
+          isRepeat: effect.type === "repeated",
+        });
+      case "refused":
+        return this.#world.settle(operation, { outcome: "expired" });
+      default:
+        return this.#lose(operation);
+    }
   }
 
   #answerReads(): void {
@@ -313,16 +333,11 @@ export class Applier {
       this.#world.settle(operation, { outcome: "notAppended" });
       return;
     }
-    const value = this.#machine.query(operation.operation.query);
-    if (value instanceof Promise) {
-      throw new TypeError(
-        "Cannot simulate the machine: query() did not answer at once",
-      );
-    }
+    const value = this.#replica.query(operation.operation.query);
     this.#world.settle(operation, {
       outcome: "ok",
       value,
-      readAt: this.#appliedIndex,
+      readAt: Math.max(this.#appliedIndex, this.#replica.heldIndex),
     });
   }
 }

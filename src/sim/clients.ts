@@ -4,8 +4,11 @@
  * @module
  */
 import type { EntryId, LogIndex, NodeId } from "../core/types.ts";
+import type { CommandCodec } from "../rsm/command_codec.ts";
 import type { SimMember } from "./member.ts";
+import { newCommandCodec, type SessionRef } from "./numbered_commands.ts";
 import type { SimRandom } from "./prng.ts";
+import { type Resend, SessionClients } from "./session_clients.ts";
 import type {
   Consistency,
   HistoryEntry,
@@ -24,6 +27,8 @@ export interface PendingOperation {
   readonly node: NodeId;
   readonly operation: Operation<unknown, unknown>;
   readonly consistency: Consistency;
+  /** The number of a command that may be sent again under it. */
+  readonly ref: SessionRef | undefined;
   /** The encoded command; empty for a query. */
   readonly bytes: Uint8Array;
   readonly invokedAt: number;
@@ -41,14 +46,16 @@ export interface PendingOperation {
   readAt: LogIndex | undefined;
 }
 
-/** How an operation ended at its member. */
+/** How an operation ended at its member; `expired`: its session has. */
 export type Settlement =
-  | { readonly outcome: "notAppended" | "unknown" }
+  | { readonly outcome: "notAppended" | "unknown" | "expired" }
   | {
     readonly outcome: "ok";
     readonly value: unknown;
     /** For a command: where it is in the log. */
     readonly entry?: EntryId | undefined;
+    /** For a command: whether this is the answer of an earlier copy. */
+    readonly isRepeat?: boolean | undefined;
     /** For a query: what was applied when it was answered. */
     readonly readAt?: LogIndex | undefined;
   };
@@ -76,6 +83,9 @@ export class SimClients {
   readonly #random: SimRandom;
   readonly #clients: Client[] = [];
   readonly #operations: PendingOperation[] = [];
+  readonly #sessions: SessionClients;
+  /** Where sessions are kept, every command is in an envelope. */
+  readonly #codec: CommandCodec<Uint8Array> | undefined;
   #isStopped = false;
   #order = 0;
   #batch = 0;
@@ -91,9 +101,16 @@ export class SimClients {
     this.#world = world;
     this.#members = members;
     this.#random = random;
-    for (let client = 0; client <= world.options.clients.count; client++) {
+    const { clients, sessions } = world.options;
+    for (let client = 0; client <= clients.count; client++) {
       this.#clients.push({ batch: 0, waiting: [], seen: [] });
     }
+    this.#sessions = new SessionClients(
+      world,
+      random.fork("sessions"),
+      clients.count + 1,
+    );
+    if (sessions.clientPermille > 0) this.#codec = newCommandCodec();
   }
 
   /** Lets every client begin at some time. The last one only probes. */
@@ -105,6 +122,7 @@ export class SimClients {
   /** No client begins anything any more. */
   stop(): void {
     this.#isStopped = true;
+    this.#sessions.stop();
   }
 
   /** What all clients asked and were told, in order of asking. */
@@ -147,21 +165,33 @@ export class SimClients {
     this.#ask(client, member, this.#drawOperations(client));
   }
 
-  /** The client's patience with a batch has ended. */
+  /** The client's patience with a batch has ended, save what it may repeat. */
   deadline(client: number, batch: number): void {
     const state = this.#clientOf(client);
     if (state.batch !== batch) return;
     for (const operation of [...state.waiting]) {
-      this.settle(operation, { outcome: "unknown" });
+      if (operation.ref !== undefined && !this.#isStopped) continue;
+      this.settle(this.#sessions.lastOf(operation), { outcome: "unknown" });
     }
+  }
+
+  /** A numbered command is sent again, through whichever member. */
+  resend(event: Resend): void {
+    const copy = this.#sessions.resend(event);
+    if (copy === undefined) return;
+    const member = this.#chooseMember();
+    const sent = { ...copy, node: member.id };
+    this.#sessions.resent(sent);
+    member.submit([sent]);
   }
 
   /** A member's process is gone, and all connections with it. */
   memberCrashed(node: NodeId): void {
     for (const { waiting } of this.#clients) {
       for (const operation of [...waiting]) {
-        if (operation.node !== node) continue;
-        this.settle(operation, { outcome: "unknown" });
+        const last = this.#sessions.lastOf(operation);
+        if (last.node !== node) continue;
+        this.settle(last, { outcome: "unknown" });
       }
     }
   }
@@ -191,17 +221,21 @@ export class SimClients {
     }
   }
 
-  /** An operation ended; only the first end counts for its client. */
+  /** An operation ended at its member, or one of its copies did. */
   settle(pending: PendingOperation, settlement: Settlement): void {
-    const { marks } = this.#world;
     if (settlement.outcome === "ok") this.#checkTruth(pending, settlement);
+    const end = this.#sessions.ended(pending, settlement);
+    if (end !== undefined) this.#end(this.#sessions.originalOf(pending), end);
+  }
+
+  /** An operation ended; only the first end counts for its client. */
+  #end(pending: PendingOperation, settlement: Settlement): void {
+    const { marks } = this.#world;
     if (pending.outcome !== undefined) {
       if (settlement.outcome === "ok") marks.hit("unknownWriteAppeared");
       return;
     }
-    pending.outcome = settlement.outcome === "notAppended" && pending.mayRepeat
-      ? "unknown"
-      : settlement.outcome;
+    pending.outcome = outcomeOf(pending, settlement);
     pending.returnedAt = ++this.#order;
     const state = this.#clientOf(pending.client);
     if (settlement.outcome === "ok") {
@@ -267,23 +301,30 @@ export class SimClients {
   ): PendingOperation[] {
     const batch = ++this.#batch;
     const invokedAt = ++this.#order;
-    const pending = operations.map((operation): PendingOperation => ({
-      client,
-      batch,
-      node: member.id,
-      operation,
-      consistency: this.#drawConsistency(operation),
-      bytes: this.#encode(operation),
-      invokedAt,
-      floorIndex: this.#seenIndex,
-      mayRepeat: false,
-      outcome: undefined,
-      returnedAt: Infinity,
-      value: undefined,
-      entry: undefined,
-      readAt: undefined,
-    }));
+    const pending = operations.map((operation): PendingOperation => {
+      const ref = operation.type === "command"
+        ? this.#sessions.nextRef(client)
+        : undefined;
+      return {
+        client,
+        batch,
+        node: member.id,
+        operation,
+        consistency: this.#drawConsistency(operation),
+        ref,
+        bytes: this.#encode(operation, ref),
+        invokedAt,
+        floorIndex: this.#seenIndex,
+        mayRepeat: false,
+        outcome: undefined,
+        returnedAt: Infinity,
+        value: undefined,
+        entry: undefined,
+        readAt: undefined,
+      };
+    });
     this.#operations.push(...pending);
+    for (const operation of pending) this.#sessions.began(operation);
     const state = this.#clientOf(client);
     state.batch = batch;
     state.waiting = pending;
@@ -301,11 +342,13 @@ export class SimClients {
     return this.#random.chance(stalePermille) ? "stale" : "linearizable";
   }
 
-  #encode(operation: Operation<unknown, unknown>): Uint8Array {
-    const { subject } = this.#world;
-    return operation.type === "command"
-      ? subject.encode(operation.command)
-      : NO_BYTES;
+  #encode(
+    operation: Operation<unknown, unknown>,
+    ref: SessionRef | undefined,
+  ): Uint8Array {
+    if (operation.type === "query") return NO_BYTES;
+    const bytes = this.#world.subject.encode(operation.command);
+    return this.#codec?.encode(bytes, ref) ?? bytes;
   }
 
   /** What was acknowledged is committed, durable, and what was asked for. */
@@ -361,4 +404,13 @@ export class SimClients {
     }
     return state;
   }
+}
+
+/** What a client knows of an operation that ended (H104). */
+function outcomeOf(
+  { mayRepeat }: PendingOperation,
+  { outcome }: Settlement,
+): Outcome {
+  if (outcome === "expired") return "unknown";
+  return outcome === "notAppended" && mayRepeat ? "unknown" : outcome;
 }

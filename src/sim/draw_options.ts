@@ -18,6 +18,7 @@ import type {
   SimOptions,
 } from "./options.ts";
 import { drawProtocol } from "./draw_protocol.ts";
+import { drawSessions } from "./draw_sessions.ts";
 import { SimRandom } from "./prng.ts";
 
 const FAULT_KINDS: readonly FaultKind[] = [
@@ -80,6 +81,7 @@ export function drawOptions(seed: number): SimOptions {
     host: drawHost(random),
     clock: drawClock(random, members),
     clients: drawClients(random),
+    sessions: drawSessions(new SimRandom(seed).fork("sessions")),
     faults: drawFaults(random, members, electionTicks),
     protocol: drawProtocol(
       new SimRandom(seed).fork("protocol"),

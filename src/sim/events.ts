@@ -8,6 +8,7 @@ import type { GroupId, NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { ProtocolStep } from "./nemesis_protocol.ts";
 import type { Link, Packet } from "./network.ts";
+import type { Resend } from "./session_clients.ts";
 import type { StoredSnapshot } from "./snapshots.ts";
 
 /** The end of a fault, or its next step. Void once its epoch has passed. */
@@ -93,6 +94,7 @@ export type SimEvent =
     readonly client: number;
     readonly batch: number;
   }
+  | Resend
   | { readonly type: "fault" }
   | {
     readonly type: "repair";
@@ -128,4 +130,5 @@ export const EVENT_CODE: Readonly<Record<SimEvent["type"], number>> = {
   snapshotReport: 17,
   protocolFault: 18,
   protocolStep: 19,
+  resend: 20,
 };

@@ -34,6 +34,7 @@ import { OfficeChecks } from "./office_checks.ts";
 import { type MemberView, Oracle } from "./oracle.ts";
 import { PacketMarks } from "./packet_marks.ts";
 import type { SimRandom } from "./prng.ts";
+import { type SessionChecks, sessionChecksOf } from "./session_checks.ts";
 import type { AnySubject, SimHooks, World } from "./world.ts";
 
 /** What a group has around it: the run that it is in. */
@@ -78,6 +79,7 @@ export class SimGroup implements World {
   readonly conf: ConfState;
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
+  readonly sessions: SessionChecks | undefined;
   readonly bounds: BoundChecks;
   readonly leases: LeaseChecks;
   readonly offices: OfficeChecks;
@@ -113,6 +115,7 @@ export class SimGroup implements World {
       mute: this.hooks.mute ?? [],
     });
     this.machineChecks = new MachineChecks(this.oracle.committed);
+    this.sessions = sessionChecksOf(run.options, this.marks);
     this.#messageChecks = new MessageChecks(
       this.oracle,
       this.members,

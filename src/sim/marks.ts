@@ -168,6 +168,17 @@ export const MARKS = [
   "strandedInJoint",
   "foundingLearned",
   "windowFullOfBytes",
+  "sessionResent",
+  "sessionCopyCommitted",
+  "sessionAnsweredAgain",
+  "sessionAnsweredElsewhere",
+  "sessionAnswerFromSnapshot",
+  "sessionRestored",
+  "sessionReplayed",
+  "sessionResultNotKept",
+  "sessionRetired",
+  "sessionReturned",
+  "sessionExpired",
 ] as const;
 
 /** The name of something that a run may reach. */

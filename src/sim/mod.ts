@@ -26,6 +26,7 @@ export {
 export { drawOptions } from "./draw_options.ts";
 export type * from "./options.ts";
 export type * from "./options_protocol.ts";
+export type { SessionOptions } from "./options_sessions.ts";
 export { overridden, type SimOverrides } from "./overrides.ts";
 export { SimRandom } from "./prng.ts";
 export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";

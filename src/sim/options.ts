@@ -6,6 +6,7 @@
  */
 import type { CoreConfig } from "../core/config.ts";
 import type { ProtocolOptions } from "./options_protocol.ts";
+import type { SessionOptions } from "./options_sessions.ts";
 
 /**
  * One thing that the fault injector may do. `bounce` kills a member and
@@ -206,6 +207,8 @@ export interface SimOptions {
   readonly clock: ClockOptions;
   /** Who uses each group. */
   readonly clients: ClientOptions;
+  /** How they number their commands, if they do. */
+  readonly sessions: SessionOptions;
   /** What happens to it. */
   readonly faults: FaultOptions;
   /** What is asked of the protocol of each group meanwhile. */

@@ -136,13 +136,20 @@ function sum<T>(items: readonly T[], count: (item: T) => number): number {
 function defaultSubject(options: SimOptions): AnySubject {
   const random = new SimRandom(options.seed).fork("workload");
   const { duplicateProposals } = options.network;
-  return registerSubject(drawRegisterWorkload(random, duplicateProposals));
+  const deduplicate = duplicateProposals && !isAllNumbered(options);
+  return registerSubject(drawRegisterWorkload(random, deduplicate));
 }
 
-/** Only a machine that bears repeated commands meets them (H102). */
+/** Whether no command is without a number. */
+function isAllNumbered({ sessions }: SimOptions): boolean {
+  return sessions.clientPermille >= 1000;
+}
+
+/** Who bears no repeated commands meets none, save numbered ones (H102). */
 function fitSubject(options: SimOptions, subject: AnySubject): SimOptions {
   const { network } = options;
   if (subject.idempotent || !network.duplicateProposals) return options;
+  if (isAllNumbered(options)) return options;
   return { ...options, network: { ...network, duplicateProposals: false } };
 }
 

@@ -283,6 +283,9 @@ export class Simulation implements HostWorld, GroupWorld {
           event.batch,
         );
         break;
+      case "resend":
+        this.groups[event.group - 1]?.clients.resend(event);
+        break;
       case "fault":
         this.#nemesis.strike();
         break;

@@ -37,6 +37,8 @@ export type CheckName =
   | "leaderEligible"
   | "snapshotTruth"
   | "witnessPayload"
+  | "exactlyOnce"
+  | "sessionAgreement"
   | "convergence"
   | "progress";
 

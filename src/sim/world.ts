@@ -19,6 +19,7 @@ import type { SnapshotCargo } from "./network.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
 import type { SimOptions } from "./options.ts";
 import type { Subject } from "./subject.ts";
+import type { SessionChecks } from "./session_checks.ts";
 import type { CheckName } from "./violation.ts";
 
 /** A subject whose types do not matter here. */
@@ -52,6 +53,8 @@ export interface World {
   readonly hooks: SimHooks;
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
+  /** In runs with sessions. */
+  readonly sessions: SessionChecks | undefined;
   readonly bounds: BoundChecks;
   readonly leases: LeaseChecks;
   readonly offices: OfficeChecks;
