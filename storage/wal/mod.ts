@@ -19,6 +19,7 @@
  * @module
  */
 export { WalStorage, type WalStorageOptions } from "./wal.ts";
+export type { FlushMode } from "./log_tail.ts";
 export {
   type FileHandle,
   nodeFileSystem,
