@@ -6,7 +6,6 @@
 import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import { EMPTY_CONF } from "../core/types.ts";
-import { BoundChecks } from "./bound_checks.ts";
 import {
   type ConfRoles,
   isQuorum,
@@ -22,15 +21,14 @@ import {
 } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
-import { LeaseChecks } from "./lease_checks.ts";
 import { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import { SimMember } from "./member.ts";
+import { MemberChecks } from "./member_checks.ts";
 import { MessageChecks } from "./message_checks.ts";
 import { ProtocolNemesis } from "./nemesis_protocol.ts";
 import type { SimNetwork, SnapshotCargo } from "./network.ts";
 import type { SimOptions } from "./options.ts";
-import { OfficeChecks } from "./office_checks.ts";
 import { type MemberView, Oracle } from "./oracle.ts";
 import { PacketMarks } from "./packet_marks.ts";
 import type { SimRandom } from "./prng.ts";
@@ -80,9 +78,7 @@ export class SimGroup implements World {
   readonly oracle: Oracle;
   readonly machineChecks: MachineChecks;
   readonly sessions: SessionChecks | undefined;
-  readonly bounds: BoundChecks;
-  readonly leases: LeaseChecks;
-  readonly offices: OfficeChecks;
+  readonly checks: MemberChecks;
   readonly clients: SimClients;
   readonly packetMarks: PacketMarks;
   /** In the order in which they came. */
@@ -122,9 +118,7 @@ export class SimGroup implements World {
       this.marks,
     );
     this.packetMarks = new PacketMarks(this.marks);
-    this.bounds = new BoundChecks(this.options, this.marks);
-    this.leases = new LeaseChecks(this.members, this.oracle);
-    this.offices = new OfficeChecks(electionTicks);
+    this.checks = new MemberChecks(this);
     for (const id of this.conf.voters) this.addMember(id);
     this.clients = new SimClients(this, this.members, random.fork("clients"));
     this.nemesis = new ProtocolNemesis(this, random.fork("protocol"));

@@ -168,6 +168,8 @@ export const MARKS = [
   "strandedInJoint",
   "foundingLearned",
   "windowFullOfBytes",
+  "witnessCounted",
+  "laggardNotWaitedFor",
   "sessionResent",
   "sessionCopyCommitted",
   "sessionAnsweredAgain",

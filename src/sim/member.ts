@@ -15,18 +15,16 @@ import {
   type NodeId,
 } from "../core/types.ts";
 import { Applier } from "./applier.ts";
-import { checkPromotion } from "./change_checks.ts";
 import type { PendingOperation } from "./clients.ts";
 import type { CrashLoss, SimDevice } from "./device.ts";
 import { type DiskWrite, SimDisk } from "./disk.ts";
 import type { MemberEvent, NodeEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
+import type { CheckedMember } from "./member_checks.ts";
 import type { Packet } from "./network.ts";
-import type { MemberView } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import { Requests } from "./requests.ts";
 import { Snapshots } from "./snapshots.ts";
-import { checkHeard } from "./transfer_checks.ts";
 import { fail } from "./violation.ts";
 import type { World } from "./world.ts";
 
@@ -40,7 +38,7 @@ const NEWCOMER_PERMILLE = 700;
 const WINDOW_SAMPLE_TICKS = 61;
 
 /** One member of one group, over all the lives of its host. */
-export class SimMember implements MemberView {
+export class SimMember implements CheckedMember {
   readonly id: NodeId;
   readonly group: GroupId;
   readonly host: SimHost;
@@ -49,6 +47,8 @@ export class SimMember implements MemberView {
   core: RawNode | undefined;
   /** Whether it was removed and has stopped for good. */
   isRetired = false;
+  /** Whether it leads only while it hears of a quorum, in this life. */
+  mindsQuorum = true;
   readonly #world: World;
   readonly #random: SimRandom;
   readonly #device: SimDevice;
@@ -61,7 +61,6 @@ export class SimMember implements MemberView {
   #outstanding: Ready[] = [];
   #applyScheduled = false;
   #ticks = 0;
-  #mindsQuorum = true;
   #starts = 0;
   /** Loads that the disk has not answered, by id. */
   readonly #loads = new Map<number, Load>();
@@ -157,12 +156,8 @@ export class SimMember implements MemberView {
     }
     const { lastIndex } = core;
     core.tick(mono);
-    checkPromotion(core, lastIndex);
-    this.#afterStep(core);
-    this.#world.bounds.check(this, core);
-    this.#world.oracle.ticked(this, core);
-    this.#world.leases.ticked(this);
-    if (this.#mindsQuorum) this.#world.offices.ticked(core);
+    this.#world.checks.ticked(this, core, lastIndex);
+    this.host.touch(this);
     if (this.#ticks++ % WINDOW_SAMPLE_TICKS !== 0 || core.role !== "leader") {
       return;
     }
@@ -189,9 +184,9 @@ export class SimMember implements MemberView {
     const { core } = this;
     if (core === undefined) return;
     const { commitIndex } = core;
-    this.#world.offices.heard(message);
+    this.#world.checks.hears(message);
     core.step(message);
-    checkHeard(core, message);
+    this.#world.checks.heard(core, message);
     if (message.type === "heartbeat" && core.commitIndex > commitIndex) {
       this.#world.marks.hit("commitByHeartbeat");
     }
@@ -317,7 +312,7 @@ export class SimMember implements MemberView {
       ...own[this.#starts++ % Math.max(1, own.length)],
       asyncStorageWrites: host.asyncWrites,
     };
-    this.#mindsQuorum = config.checkQuorum !== false;
+    this.mindsQuorum = config.checkQuorum !== false;
     return config;
   }
 
@@ -366,8 +361,7 @@ export class SimMember implements MemberView {
   }
 
   #afterStep(core: RawNode): void {
-    this.#world.oracle.observe(this, core);
-    this.#world.leases.stepped();
+    this.#world.checks.stepped(this, core);
     this.host.touch(this);
   }
 
@@ -378,7 +372,7 @@ export class SimMember implements MemberView {
 
   #carryOut(core: RawNode, ready: Ready): void {
     const { oracle, marks } = this.#world;
-    oracle.readyTaken(this, core, ready);
+    this.#world.checks.readyTaken(this, core, ready);
     if (ready.founding !== undefined) marks.hit("foundingLearned");
     if (this.#outstanding.length > 0) marks.hit("readysOverlapped");
     this.#device.add(this.disk, ready);
@@ -401,7 +395,7 @@ export class SimMember implements MemberView {
     const last = done[done.length - 1];
     if (last === undefined) return;
     core.persisted(last.number);
-    this.#world.oracle.observe(this, core);
+    this.#world.checks.stepped(this, core);
     for (const ready of done) {
       if (ready.snapshot !== undefined && this.disk.snapshot !== undefined) {
         this.#applier.install(this.disk.snapshot);

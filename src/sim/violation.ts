@@ -37,6 +37,7 @@ export type CheckName =
   | "leaderEligible"
   | "snapshotTruth"
   | "witnessPayload"
+  | "witnessOrder"
   | "exactlyOnce"
   | "sessionAgreement"
   | "convergence"

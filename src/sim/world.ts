@@ -7,14 +7,12 @@ import type { InstallSnapshot, Message } from "../core/message.ts";
 import type { RawNode, RawNodeOptions } from "../core/raw_node.ts";
 import type { Ready, RestoredState } from "../core/ready.ts";
 import type { ConfState, GroupId, NodeId } from "../core/types.ts";
-import type { BoundChecks } from "./bound_checks.ts";
 import type { PendingOperation, Settlement } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
-import type { LeaseChecks } from "./lease_checks.ts";
-import type { OfficeChecks } from "./office_checks.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
+import type { MemberChecks } from "./member_checks.ts";
 import type { SnapshotCargo } from "./network.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
 import type { SimOptions } from "./options.ts";
@@ -55,9 +53,7 @@ export interface World {
   readonly machineChecks: MachineChecks;
   /** In runs with sessions. */
   readonly sessions: SessionChecks | undefined;
-  readonly bounds: BoundChecks;
-  readonly leases: LeaseChecks;
-  readonly offices: OfficeChecks;
+  readonly checks: MemberChecks;
   readonly marks: MarkCounter;
   /** The configuration the group starts with. */
   readonly conf: ConfState;

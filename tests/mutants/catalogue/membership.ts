@@ -359,6 +359,42 @@ const WITNESSES: readonly Mutant[] = [
     ],
   },
   {
+    id: "witness-counts-before-data",
+    hazard: "H89, §11.7.2",
+    what: "a witness is sent and counts for what data voters in step lack yet",
+    patches: [{
+      file: WITNESS,
+      find: `if (isWaitedFor) limit`,
+      replace: `if (isWaitedFor && id === 0) limit`,
+    }],
+  },
+  {
+    id: "witness-sent-before-data",
+    hazard: "H89, §11.7.2",
+    what: "a witness is sent what data voters in step lack yet",
+    patches: [{
+      file: TRACKER,
+      find: `return Math.min(
+      dataLimit(this),
+      witnessLimit(this, this.#self, electionTicks),
+    );`,
+      replace: `return dataLimit(this) + 0 * electionTicks;`,
+    }],
+  },
+  {
+    id: "witness-sent-before-leader",
+    hazard: "H89, §11.7.2",
+    what: "a witness is sent what no data voter holds durably yet",
+    patches: [{
+      file: TRACKER,
+      find: `return Math.min(
+      dataLimit(this),
+      witnessLimit(this, this.#self, electionTicks),
+    );`,
+      replace: `return witnessLimit(this, this.#self, electionTicks);`,
+    }],
+  },
+  {
     id: "witness-reads",
     hazard: "H89",
     what: "a witness is told what index to read at",
