@@ -1,0 +1,120 @@
+/**
+ * Opens a disk as a crash may have left it, and judges what is there.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import {
+  WalStorage,
+  type WalStorageOptions,
+} from "../../../storage/wal/mod.ts";
+import { DEPLOYMENT, DIRECTORY, INCARNATION } from "../wal_bench.ts";
+import { PossibleDisks } from "./possible_disks.ts";
+import type { Random } from "./random.ts";
+import { type Image, Recorder } from "./recorder.ts";
+import { afterNext, nextBatch } from "./second_life.ts";
+import { describe } from "./steps.ts";
+
+/** How the logs of a run are set up. */
+export type LogOptions = Pick<
+  WalStorageOptions,
+  "segmentBytes" | "flush"
+>;
+
+/** What may be found: the states of a run from one to another. */
+export interface Wanted {
+  readonly states: readonly string[];
+  readonly from: number;
+  readonly through: number;
+}
+
+/** A disk without anything, but for the folders above the log. */
+export const EMPTY_DISK: Image = { files: new Map(), folders: new Set() };
+
+/** A log on a recorded disk. */
+export function logOn(disk: Recorder, options: LogOptions): WalStorage {
+  return new WalStorage({
+    ...options,
+    directory: DIRECTORY,
+    fileSystem: disk,
+    incarnation: INCARNATION,
+  });
+}
+
+/** Tells one disk from another. */
+export function fingerprint({ files, folders }: Image): string {
+  let [one, two] = [0, 1];
+  const paths = [...files.keys()].sort();
+  for (const path of paths) {
+    const content = files.get(path) ?? new Uint8Array(0);
+    one = crc32(content, crc32(path, one));
+    two = crc32(content, crc32(`${path}:${content.length}`, two));
+  }
+  return `${folders.size}/${one}/${two}`;
+}
+
+/**
+ * Opens a disk, wants one of the states, writes one more batch, takes the
+ * power away somewhere in this second life and opens what that leaves.
+ *
+ * @throws {Error} If anything but what is wanted is there, or opening fails.
+ */
+export async function judge(
+  image: Image,
+  wanted: Wanted,
+  setting: { readonly options: LogOptions; readonly random: Random },
+): Promise<void> {
+  const { options, random } = setting;
+  const disk = new Recorder(image, random);
+  const storage = logOn(disk, options);
+  const opened = await storage.open({ deployment: DEPLOYMENT });
+  let state: string;
+  try {
+    state = await describe(storage, opened);
+    requireState(state, wanted);
+    disk.submit();
+    await storage.write(nextBatch(opened));
+    disk.acknowledge(1);
+  } finally {
+    await storage.close();
+  }
+  const left = new PossibleDisks(image);
+  const until = random.below(disk.events.length + 1);
+  for (const event of disk.events.slice(0, until)) left.add(event);
+  const { submitted, acked } = left.marks;
+  const second = left.any(random);
+  const states = [state, afterNext(state)];
+  const range = { states, from: acked, through: submitted };
+  requireState(await look(second, setting), range);
+}
+
+async function look(
+  image: Image,
+  { options, random }: {
+    readonly options: LogOptions;
+    readonly random: Random;
+  },
+): Promise<string> {
+  const storage = logOn(new Recorder(image, random), options);
+  const opened = await storage.open({ deployment: DEPLOYMENT });
+  try {
+    return await describe(storage, opened);
+  } finally {
+    await storage.close();
+  }
+}
+
+function requireState(
+  state: string,
+  { states, from, through }: Wanted,
+): void {
+  if (states.slice(from, through + 1).includes(state)) return;
+  const known = states.indexOf(state);
+  throw new Error(
+    known >= 0
+      ? `the disk holds step ${known}, wanted ${from} to ${through}`
+      : `the disk holds no state of the run, wanted step ${from} to ${through}: ${state}, wanted ${
+        states[through]
+      }`,
+  );
+}
