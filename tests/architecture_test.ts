@@ -30,6 +30,7 @@ const walls: Readonly<Record<string, Wall>> = {
   sim: { code: ["core", "contracts", "rsm"] },
   "storage/memory": { code: ["contracts"], types: ["core"] },
   "storage/wal": { code: ["contracts", "node:"], types: ["core"] },
+  "storage/kv": { code: ["contracts"], types: ["core"] },
   "transports/memory": { code: ["contracts"], types: ["core"] },
   "transports/link": { code: ["contracts"], types: ["core"] },
   "transports/tcp": {
@@ -161,6 +162,7 @@ describe("loading a module", () => {
   it("of the simulator or the memory back ends needs no runtime", () => {
     const entries = [
       "src/sim/mod.ts",
+      "storage/kv/mod.ts",
       "storage/memory.ts",
       "transports/memory.ts",
     ];
