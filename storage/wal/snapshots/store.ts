@@ -204,6 +204,7 @@ export class SnapshotStore {
    * @throws {RaftError} `storageFailed`.
    */
   async removeGroup(group: GroupId): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     await this.#writers.get(group)?.abort();
     const folder = this.#folder(group);
     this.#folders.delete(group);
