@@ -31,6 +31,10 @@ const walls: Readonly<Record<string, Wall>> = {
   "storage/memory": { code: ["contracts"], types: ["core"] },
   "storage/wal": { code: ["contracts", "node:"], types: ["core"] },
   "storage/kv": { code: ["contracts"], types: ["core"] },
+  "storage/tools": {
+    code: ["contracts", "storage/wal", "node:"],
+    types: ["core"],
+  },
   "transports/memory": { code: ["contracts"], types: ["core"] },
   "transports/link": { code: ["contracts"], types: ["core"] },
   "transports/tcp": {

@@ -75,6 +75,20 @@ export async function lockDirectory(
   );
 }
 
+/**
+ * The process that holds the lock of a folder, if a living one does. Changes
+ * nothing; what it says may be over a moment later.
+ */
+export async function lockHolder(
+  fileSystem: WalFileSystem,
+  path: string,
+): Promise<number | undefined> {
+  const newest = newestLock(fileSystem, path);
+  const holder = await readHolder(fileSystem, path, newest);
+  if (holder === undefined) return undefined;
+  return isAlive(fileSystem, path, holder) ? holder.pid : undefined;
+}
+
 function lockPath(path: string, number: number): string {
   return join(path, `lock-${number}`);
 }
