@@ -75,7 +75,10 @@ export function drawOptions(seed: number): SimOptions {
     groups,
     ticks: ticksFor(members, groups),
     core: drawCore(random, electionTicks),
-    flags: drawFlags(random, members, electionTicks),
+    flags: withPriorities(
+      new SimRandom(seed).fork("priorities"),
+      drawFlags(random, members, electionTicks),
+    ),
     network: drawNetwork(random),
     disk: drawDisk(random),
     host: drawHost(random),
@@ -145,6 +148,18 @@ function drawFlags(
       { length: starts },
       () => drawMemberFlags(random, electionTicks),
     );
+  });
+}
+
+/** A member is as much preferred after every start. */
+function withPriorities(
+  random: SimRandom,
+  flags: readonly (readonly MemberFlags[])[],
+): MemberFlags[][] {
+  const isAnyPreferred = random.chance(300);
+  return flags.map((starts) => {
+    const priority = isAnyPreferred ? random.pick([0, 0, 1, 2]) : 0;
+    return starts.map((own) => ({ ...own, priority }));
   });
 }
 

@@ -13,6 +13,7 @@ import type { MarkCounter } from "./marks.ts";
 import type { SimMember } from "./member.ts";
 import type { SimNetwork } from "./network.ts";
 import type { NetworkOptions, SimOptions } from "./options.ts";
+import { awaitPreferred } from "./preference_tail.ts";
 import type { SimRandom } from "./prng.ts";
 import { allLinks } from "./topology.ts";
 import { fail } from "./violation.ts";
@@ -75,6 +76,10 @@ export function runLiveness(world: LivenessWorld, random: SimRandom): void {
   world.marks.hit("tailConverged");
   serve(world, "with all members");
   converge(world, "after a write");
+  awaitPreferred(world, {
+    stepMs: stepMs(world),
+    handOverMs: patienceMs(world),
+  });
 }
 
 /** Everything works again, save what is lost for good. */

@@ -47,8 +47,8 @@ export class SimMember implements CheckedMember {
   core: RawNode | undefined;
   /** Whether it was removed and has stopped for good. */
   isRetired = false;
-  /** Whether it leads only while it hears of a quorum, in this life. */
-  mindsQuorum = true;
+  /** What its core was started with. */
+  config: Partial<CoreConfig> = {};
   readonly #world: World;
   readonly #random: SimRandom;
   readonly #device: SimDevice;
@@ -103,9 +103,10 @@ export class SimMember implements CheckedMember {
     const { hooks, oracle } = this.#world;
     if (this.isRetired) return;
     const restored = this.#restore();
+    this.config = this.#drawConfig();
     const coreOptions: RawNodeOptions = {
       id: this.id,
-      config: this.#drawConfig(),
+      config: this.config,
       restored,
       random: this.#random.fork("core").float,
     };
@@ -307,13 +308,11 @@ export class SimMember implements CheckedMember {
   #drawConfig(): Partial<CoreConfig> {
     const { core, flags, host } = this.#world.options;
     const own = flags[this.id - 1] ?? [];
-    const config: Partial<CoreConfig> = {
+    return {
       ...core,
       ...own[this.#starts++ % Math.max(1, own.length)],
       asyncStorageWrites: host.asyncWrites,
     };
-    this.mindsQuorum = config.checkQuorum !== false;
-    return config;
   }
 
   #restore() {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { CoreConfig } from "../core/config.ts";
 import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { Ready } from "../core/ready.ts";
@@ -15,14 +16,15 @@ import type { MarkCounter } from "./marks.ts";
 import { OfficeChecks } from "./office_checks.ts";
 import type { SimOptions } from "./options.ts";
 import type { MemberView, Oracle } from "./oracle.ts";
+import { PreferenceChecks } from "./preference_checks.ts";
 import { checkHeard } from "./transfer_checks.ts";
 import { WitnessChecks } from "./witness_checks.ts";
 
 /** A member as these checks see it. */
 export interface CheckedMember extends MemberView, LeaseView {
   readonly core: RawNode | undefined;
-  /** Whether it leads only while it hears of a quorum. */
-  readonly mindsQuorum: boolean;
+  /** What its core was started with. */
+  readonly config: Partial<CoreConfig>;
 }
 
 /** What the checks of one group are made of. */
@@ -41,6 +43,8 @@ export class MemberChecks {
   readonly #leases: LeaseChecks;
   readonly #offices: OfficeChecks;
   readonly #witnesses: WitnessChecks;
+  /** `undefined` if nobody is preferred. */
+  readonly #preferences: PreferenceChecks | undefined;
 
   /** Watches a group from its beginning. */
   constructor({ options, members, oracle, marks }: MemberCheckParts) {
@@ -50,6 +54,11 @@ export class MemberChecks {
     this.#leases = new LeaseChecks(members, oracle);
     this.#offices = new OfficeChecks(electionTicks);
     this.#witnesses = new WitnessChecks(electionTicks, marks);
+    const isAnyPreferred = options.flags.flat()
+      .some(({ priority = 0 }) => priority > 0);
+    this.#preferences = isAnyPreferred
+      ? new PreferenceChecks(options.core, marks)
+      : undefined;
   }
 
   /** A member has taken a step of any kind. */
@@ -57,11 +66,13 @@ export class MemberChecks {
     this.#oracle.observe(member, core);
     this.#leases.stepped();
     this.#witnesses.stepped(core);
+    this.#preferences?.stepped(core);
   }
 
   /** A member is about to take a message. */
   hears(message: Message): void {
     this.#offices.heard(message);
+    this.#preferences?.hears(message);
   }
 
   /** It has taken it. */
@@ -76,11 +87,13 @@ export class MemberChecks {
    */
   ticked(member: CheckedMember, core: RawNode, before: LogIndex): void {
     checkPromotion(core, before);
+    const { checkQuorum, priority = 0 } = member.config;
+    this.#preferences?.ticked(core, priority);
     this.stepped(member, core);
     this.#bounds.check(member, core);
     this.#oracle.ticked(member, core);
     this.#leases.ticked(member);
-    if (member.mindsQuorum) this.#offices.ticked(core);
+    if (checkQuorum !== false) this.#offices.ticked(core);
     this.#witnesses.ticked(core);
   }
 

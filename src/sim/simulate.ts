@@ -72,6 +72,7 @@ export interface SimResult {
 const LIVENESS_CHECKS: ReadonlySet<CheckName> = new Set<CheckName>([
   "convergence",
   "progress",
+  "preference",
 ]);
 
 /**

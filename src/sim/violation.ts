@@ -38,6 +38,7 @@ export type CheckName =
   | "snapshotTruth"
   | "witnessPayload"
   | "witnessOrder"
+  | "preference"
   | "exactlyOnce"
   | "sessionAgreement"
   | "convergence"

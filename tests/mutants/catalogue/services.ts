@@ -7,6 +7,7 @@
 import type { Mutant } from "../mutant.ts";
 
 const MEMBERSHIP = "src/core/membership.ts";
+const PRIORITY = "src/core/priority.ts";
 const PROPOSALS = "src/core/proposals.ts";
 const READ_ONLY = "src/core/read_only.ts";
 const READS = "src/core/reads.ts";
@@ -291,9 +292,85 @@ const TRANSFER_MUTANTS: readonly Mutant[] = [
   },
 ];
 
+/** Preferred leaders (C24). */
+const PREFERENCE_MUTANTS: readonly Mutant[] = [
+  {
+    id: "preferred-never-leads",
+    hazard: "C24",
+    what: "nobody ever hands over to a preferred member",
+    patches: [{
+      file: PRIORITY,
+      find: `preference.fitTicks = 0;
+  transfer(raft, target);`,
+      replace: `preference.fitTicks = 0;`,
+    }],
+  },
+  {
+    id: "preferred-though-it-lags",
+    hazard: "C24, H112",
+    what: "a leader stops serving for a preferred member that lacks entries",
+    patches: [{
+      file: PRIORITY,
+      find: `if (progress.matchIndex < raft.preference.lastIndex) continue;`,
+      replace: ``,
+    }],
+  },
+  {
+    id: "preferred-though-silent",
+    hazard: "C24, H113",
+    what: "a leader stops serving for a preferred member that is gone",
+    patches: [{
+      file: PRIORITY,
+      find:
+        `if (progress.pace.silentTicks >= raft.config.electionTicks) continue;`,
+      replace: ``,
+    }],
+  },
+  {
+    id: "preferred-at-once",
+    hazard: "C24, H120",
+    what: "a preferred member is handed over to before it is known to be fit",
+    patches: [{
+      file: PRIORITY,
+      find:
+        `if (preference.fitTicks < priorityTicks * preference.backOff) return;`,
+      replace: `if (priorityTicks * preference.backOff < 0) return;`,
+    }],
+  },
+  {
+    id: "preferred-asked-for-ever",
+    hazard: "C24, H113, H120",
+    what: "hand-overs that fail are tried again just as soon",
+    patches: [{
+      file: PRIORITY,
+      find:
+        `preference.backOff = Math.min(2 * preference.backOff, MAX_BACK_OFF);`,
+      replace: `preference.backOff = Math.min(1, MAX_BACK_OFF);`,
+    }],
+  },
+  {
+    id: "equal-is-preferred",
+    hazard: "C24",
+    what: "a leader hands over to members that are preferred no more than it",
+    patches: [
+      {
+        file: PRIORITY,
+        find: `progress.priority <= highest) continue;`,
+        replace: `progress.priority < highest) continue;`,
+      },
+      {
+        file: PRIORITY,
+        find: `if (message.priority > raft.config.priority) raft`,
+        replace: `if (message.priority >= raft.config.priority) raft`,
+      },
+    ],
+  },
+];
+
 /** All of this file. */
 export const SERVICES: readonly Mutant[] = [
   ...SNAPSHOT_MUTANTS,
   ...READ_MUTANTS,
   ...TRANSFER_MUTANTS,
+  ...PREFERENCE_MUTANTS,
 ];
