@@ -21,6 +21,12 @@ import type {
   KvResult,
 } from "@balsa/raft/machines/kv";
 import { type Context, Hono } from "hono";
+import {
+  backupResponse,
+  changeMembers,
+  membershipChangeOf,
+  statusBody,
+} from "./admin.ts";
 import { type BodyLimits, BodyReader } from "./body.ts";
 import type { FetchHandler, RequestEnv } from "./listen.ts";
 import { Metrics } from "./metrics.ts";
@@ -64,6 +70,8 @@ const READ_QUERY = ["consistency", "forward"];
 const WRITE_QUERY = ["forward"];
 const LIST_QUERY = [...READ_QUERY, "prefix", "after", "limit"];
 const NO_QUERY: readonly string[] = [];
+/** New voters receive the whole log before they vote. */
+const MEMBERSHIP_MS = 60_000;
 
 /** One member's HTTP face; until a group is attached it answers 503. */
 export class KvApp {
@@ -88,7 +96,13 @@ export class KvApp {
     // compose a chain for each request. "/kv/*" matches "/kv" as well.
     app.all("/kv", (context) => this.#list(context));
     app.all("/kv/*", (context) => this.#item(context));
-    this.#route(app, "/status", () => this.#status());
+    app.all("/backup", (context) => this.#backup(context));
+    app.all("/members", (context) => this.#members(context));
+    this.#route(
+      app,
+      "/status",
+      () => jsonResponse(statusBody(this.#attached().status())),
+    );
     this.#route(app, "/healthz", () => jsonResponse({ alive: true }));
     this.#route(app, "/readyz", () => this.#ready());
     this.#route(app, "/metrics", () => this.#render());
@@ -307,29 +321,27 @@ export class KvApp {
     }
   }
 
-  #status(): Response {
-    const status = this.#attached().status();
-    return jsonResponse({
-      id: status.node,
-      group: status.group,
-      role: status.role,
-      term: status.term,
-      leader: status.leader,
-      commit: status.commitIndex,
-      applied: status.appliedIndex,
-      lastIndex: status.lastIndex,
-      firstIndex: status.firstIndex,
-      members: status.members.map((member) => ({
-        id: member.id,
-        address: member.address,
-        role: member.role,
-        match: member.matchIndex,
-        state: member.state,
-        lastContactMs: member.lastContactMs === null
-          ? null
-          : Math.round(member.lastContactMs),
-      })),
-    });
+  async #backup(context: KvContext): Promise<Response> {
+    const request = context.req.raw;
+    if (request.method !== "GET") throw wrongMethod(context, "GET");
+    const query = queryOf(targetOf(request, context.env), ["consistency"]);
+    const consistency = consistencyOf(query) === "stale"
+      ? "stale"
+      : "linearizable";
+    const timeoutMs = this.#timeoutMs;
+    return await backupResponse(this.#attached(), { consistency, timeoutMs });
+  }
+
+  async #members(context: KvContext): Promise<Response> {
+    const request = context.req.raw;
+    if (request.method !== "POST") throw wrongMethod(context, "POST");
+    const target = targetOf(request, context.env);
+    queryOf(target, NO_QUERY);
+    const group = this.#attached();
+    refuseFollower(group.status(), target);
+    const body = await this.#bodies.read(request, context.env);
+    const change = membershipChangeOf(body);
+    return await changeMembers(group, change, MEMBERSHIP_MS);
   }
 
   #ready(): Response {

@@ -18,12 +18,24 @@ export const CLIENT_COMMANDS: Readonly<Record<string, string>> = {
   delete: "KEY",
   list: "[PREFIX]",
   status: "",
+  add: "ID=HOST:PORT",
+  remove: "ID",
+};
+
+/** Arguments each takes at most; `list` may do without. */
+const ARGUMENT_COUNT: Readonly<Record<string, number>> = {
+  get: 1,
+  put: 2,
+  delete: 1,
+  list: 1,
+  add: 1,
+  remove: 1,
 };
 
 const DEFAULT_ENDPOINT = "127.0.0.1:8001";
 
 /** Longer than any server waits by default. */
-const ANSWER_MS = 30_000;
+const ANSWER_MS = 90_000;
 
 const page = z.object({
   items: z.array(z.object({
@@ -64,6 +76,15 @@ export async function runClient(
       return await show(await call(item, { method: "DELETE" }), io);
     case "status":
       return await show(await call(`${base}/status`), io);
+    case "add":
+    case "remove":
+      return await show(
+        await call(`${base}/members`, {
+          method: "POST",
+          body: JSON.stringify({ [command]: [memberOf(command, first)] }),
+        }),
+        io,
+      );
     default:
       return await list(
         `${base}/kv?limit=1000&prefix=${encodeURIComponent(first)}&${query}`,
@@ -107,6 +128,21 @@ async function call(url: string, init: RequestInit = {}): Promise<Response> {
   }
 }
 
+/** What `add` or `remove` is about. */
+function memberOf(
+  command: "add" | "remove",
+  text: string,
+): number | { readonly id: number; readonly address: string } {
+  const [id = "", address = "", ...rest] = text.split("=");
+  const isAdd = command === "add";
+  const isRight = /^[1-9]\d{0,14}$/.test(id) && rest.length === 0 &&
+    (isAdd ? parseHostPort(address) !== undefined : address === "");
+  if (isRight) return isAdd ? { id: Number(id), address } : Number(id);
+  throw usage(
+    `Cannot ${command} "${text}": wanted ${CLIENT_COMMANDS[command]}`,
+  );
+}
+
 function baseUrl(endpoint: string): string {
   if (parseHostPort(endpoint) !== undefined) return `http://${endpoint}`;
   throw usage(
@@ -119,7 +155,7 @@ function checkArguments(
   positionals: readonly string[],
 ): [string, string] {
   const wanted = CLIENT_COMMANDS[command] ?? "";
-  const most = { get: 1, put: 2, delete: 1, list: 1 }[command] ?? 0;
+  const most = ARGUMENT_COUNT[command] ?? 0;
   const least = command === "list" ? 0 : most;
   if (positionals.length < least || positionals.length > most) {
     throw usage(

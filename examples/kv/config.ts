@@ -49,6 +49,8 @@ export interface ServeConfig extends SharedConfig {
   /** This member's Raft address, as `members` has it. */
   readonly raft: string;
   readonly data: string;
+  /** Whether the group runs already, and will add this member. */
+  readonly join: boolean;
   readonly exitWithStdin: boolean;
 }
 
@@ -169,6 +171,7 @@ export function readServeConfig(sources: ConfigSources): ServeConfig {
     advertise: settings.read("advertise", peerSchema, WANTED_HOST_PORT) ?? null,
     data: settings.read("data", pathSchema, "wanted a directory") ??
       join("data", `member-${id}`),
+    join: settings.read("join", switchSchema, "wanted true or false") ?? false,
     exitWithStdin: settings.read(
       "exit-with-stdin",
       switchSchema,

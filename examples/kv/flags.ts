@@ -81,6 +81,10 @@ export const SERVE_FLAGS: readonly FlagSpec[] = [
     value: "DIR",
     help: "this member's own directory, made if missing (data/member-N)",
   },
+  {
+    name: "join",
+    help: "join a group that runs; --members then names this member alone",
+  },
   ...SHARED,
   {
     name: "exit-with-stdin",

@@ -44,6 +44,11 @@ export const RETRY_AFTER_SECONDS = "1";
 const STATUS: Readonly<Partial<Record<RaftErrorCode, number>>> = {
   tooLarge: 413,
   invalidCommand: 400,
+  invalidChange: 400,
+  unknownMember: 400,
+  removedMember: 409,
+  conflict: 409,
+  quorumAtRisk: 409,
   sessionExpired: 409,
   machineFailed: 500,
   invariantBroken: 500,

@@ -111,7 +111,7 @@ async function startMember(
     const group = await host.startGroup({
       group: KV_GROUP,
       node: config.id,
-      members: config.members,
+      ...(config.join ? { join: true } : { members: config.members }),
       machine: new KvMachine(),
       timeoutMs: config.timeoutMs,
       leaseReads: config.leaseReads,

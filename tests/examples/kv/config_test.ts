@@ -43,6 +43,7 @@ describe("readServeConfig()", () => {
       timeoutMs: 5_000,
       deployment: "kv",
       leaseReads: false,
+      join: false,
       exitWithStdin: false,
     });
   });
@@ -59,6 +60,7 @@ describe("readServeConfig()", () => {
       BALSA_TIMEOUT: "250ms",
       BALSA_DEPLOYMENT: "orders",
       BALSA_LEASE_READS: "true",
+      BALSA_JOIN: "true",
       BALSA_EXIT_WITH_STDIN: "true",
     }));
     assertEquals(config, {
@@ -75,6 +77,7 @@ describe("readServeConfig()", () => {
       timeoutMs: 250,
       deployment: "orders",
       leaseReads: true,
+      join: true,
       exitWithStdin: true,
     });
   });

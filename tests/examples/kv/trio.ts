@@ -46,9 +46,11 @@ export function clientAddress(id: number): string {
 /** A cluster in memory. */
 export class Trio {
   readonly members: readonly TrioMember[];
+  readonly network: MemoryNetwork;
 
-  constructor(members: readonly TrioMember[]) {
+  constructor(members: readonly TrioMember[], network: MemoryNetwork) {
     this.members = members;
+    this.network = network;
   }
 
   /** Starts three members and waits until each of them is ready. */
@@ -76,7 +78,7 @@ export class Trio {
       app.attach(group);
       started.push({ id, app, group, host });
     }
-    const trio = new Trio(started);
+    const trio = new Trio(started, network);
     await Promise.all(started.map((member) => trio.#ready(member)));
     return trio;
   }

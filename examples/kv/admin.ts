@@ -1,0 +1,97 @@
+/**
+ * What operators ask of a member: its state, a backup, a change of members.
+ *
+ * @module
+ */
+import type { GroupStatus, MembershipChange } from "@balsa/raft";
+import * as z from "zod";
+import type { KvGroup } from "./app.ts";
+import { jsonResponse, Problem } from "./replies.ts";
+
+const id = z.int().min(1);
+const changeSchema = z.strictObject({
+  add: z.array(z.strictObject({ id, address: z.string().min(3).max(255) }))
+    .optional(),
+  remove: z.array(id).optional(),
+});
+
+/** The body of `/status`. */
+export function statusBody(status: GroupStatus): unknown {
+  return {
+    id: status.node,
+    group: status.group,
+    role: status.role,
+    term: status.term,
+    leader: status.leader,
+    commit: status.commitIndex,
+    applied: status.appliedIndex,
+    lastIndex: status.lastIndex,
+    firstIndex: status.firstIndex,
+    members: status.members.map((member) => ({
+      id: member.id,
+      address: member.address,
+      role: member.role,
+      match: member.matchIndex,
+      state: member.state,
+      lastContactMs: member.lastContactMs === null
+        ? null
+        : Math.round(member.lastContactMs),
+    })),
+  };
+}
+
+/** Streams a backup, as slowly as the client takes it. */
+export async function backupResponse(
+  group: KvGroup,
+  options: {
+    readonly consistency: "linearizable" | "stale";
+    readonly timeoutMs: number;
+  },
+): Promise<Response> {
+  const { manifest, chunks } = await group.backup(options);
+  const bytes = chunks();
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const { done, value } = await bytes.next();
+      if (done === true) controller.close();
+      else controller.enqueue(new Uint8Array(value));
+    },
+    async cancel() {
+      await bytes.return();
+    },
+  }, { highWaterMark: 0 });
+  return new Response(body, {
+    headers: {
+      "content-type": "application/octet-stream",
+      "balsa-applied": `${manifest.index}`,
+    },
+  });
+}
+
+/**
+ * The change of members in a body.
+ *
+ * @throws {Problem} 400, if it is none.
+ */
+export function membershipChangeOf(body: Uint8Array): MembershipChange {
+  try {
+    return changeSchema.parse(JSON.parse(new TextDecoder().decode(body)));
+  } catch {
+    throw new Problem(
+      400,
+      "badChange",
+      'Cannot change the members: wanted a body like {"add":[{"id":4,"address":"HOST:PORT"}],"remove":[1]}',
+    );
+  }
+}
+
+/** Carries a change of members out; resolves once it is in force. */
+export async function changeMembers(
+  group: KvGroup,
+  change: MembershipChange,
+  timeoutMs: number,
+): Promise<Response> {
+  const { conf } = await group.changeMembership(change, { timeoutMs });
+  const { version, voters, addresses } = conf;
+  return jsonResponse({ version, voters, addresses });
+}
