@@ -31,6 +31,7 @@ const REACHED: Readonly<Record<ProtocolFaultKind, readonly Mark[]>> = {
   snapshot: ["snapshotTaken"],
   figureEight: ["figure8Quorum"],
   strandLeader: ["leaderStranded"],
+  strandInJoint: ["strandedInJoint", "electedByOlderConf"],
 };
 
 /** What an action needs to have something to act on. */
