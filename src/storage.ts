@@ -63,14 +63,19 @@ export interface OpenedStorage {
 
 /** A repair that lost nothing durable. */
 export interface StorageRepair {
-  /** What was repaired: an unfinished last write was cut off. */
-  readonly type: "tornTail";
-  /** The file that was cut. */
+  /**
+   * What was repaired. `"tornTail"`: an unfinished last write was cut off.
+   * `"damagedSnapshot"`: a snapshot was set aside, an older one and the log
+   * have everything. `"damagedIndex"`: a file that only makes opening faster
+   * is made anew.
+   */
+  readonly type: "tornTail" | "damagedSnapshot" | "damagedIndex";
+  /** The file that was cut, set aside or is made anew. */
   readonly file: string;
-  /** Where it ends now, in bytes. */
+  /** Where it ends now, or where it is damaged, in bytes. */
   readonly offset: number;
-  /** Bytes dropped. */
-  readonly bytes: number;
+  /** Bytes dropped, where it was cut. */
+  readonly bytes?: number | undefined;
 }
 
 /** What is stored of one group. */

@@ -30,6 +30,12 @@ interface Waiter {
   readonly reject: (error: RaftError) => void;
 }
 
+/** How a batch is appended. */
+export interface AppendOptions extends WriteOptions {
+  /** What has to be done before it is written; it waits for nothing else. */
+  readonly after?: Promise<void> | undefined;
+}
+
 /** Puts records into a frame when it is about to be written. */
 export type FrameFiller = (builder: FrameBuilder) => void;
 
@@ -44,6 +50,8 @@ interface PendingFrame {
   isWritten: boolean;
   /** Set in a frame that takes no batches. */
   fill: FrameFiller | undefined;
+  /** What has to be done before it is written. */
+  after: Promise<void> | undefined;
 }
 
 /** Appends frames to the log. */
@@ -80,6 +88,11 @@ export class LogWriter {
     return this.#tail.active.end - this.#tail.active.base;
   }
 
+  /** Whether a log could begin with the segment that takes the next frame. */
+  get hasCheckpoint(): boolean {
+    return this.#tail.active.base > this.#tail.active.headerBytes;
+  }
+
   /** Whether something waits to be written. */
   get isBusy(): boolean {
     return this.#loop !== undefined;
@@ -101,10 +114,13 @@ export class LogWriter {
    */
   append(
     encode: (builder: FrameBuilder) => readonly GroupId[],
-    options: WriteOptions = {},
+    options: AppendOptions = {},
   ): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const frame = this.#joinable();
+    const frame = options.after === undefined
+      ? this.#joinable()
+      : this.#newFrame();
+    if (options.after !== undefined) frame.after = options.after;
     const { builder } = frame;
     const before = builder.length;
     try {
@@ -135,6 +151,17 @@ export class LogWriter {
   }
 
   /**
+   * Resolves once all that is in the table of groups is durable.
+   *
+   * @throws {RaftError} If it cannot be.
+   */
+  flushed(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const frame = this.#inFlight;
+    return frame === undefined ? Promise.resolve() : waitFor(frame);
+  }
+
+  /**
    * Writes a frame of its own behind all that was given so far. `fill` is
    * called when everything before it is in the table of groups: what it finds
    * there is what its records come upon. If it appends nothing, nothing is
@@ -146,8 +173,6 @@ export class LogWriter {
     frame.fill = fill;
     frame.isUrgent = true;
     const settled = waitFor(frame);
-    // What waits before it goes with it: frames keep their order.
-    for (const before of this.#queue) before.isUrgent = true;
     this.#start();
     return settled;
   }
@@ -203,7 +228,11 @@ export class LogWriter {
       isUrgent: false,
       isWritten: false,
       fill: undefined,
+      after: undefined,
     };
+    // One that takes no more batches has nothing to wait for.
+    const last = this.#queue.at(-1);
+    if (last !== undefined) last.isUrgent = true;
     this.#queue.push(frame);
     return frame;
   }
@@ -248,7 +277,8 @@ export class LogWriter {
   }
 
   async #write(frame: PendingFrame): Promise<void> {
-    const { builder, fill } = frame;
+    const { after, builder, fill } = frame;
+    if (after !== undefined) await after;
     fill?.(builder);
     if (builder.isEmpty) return;
     await this.#tail.write(builder, () => void (frame.isWritten = true));
@@ -261,6 +291,7 @@ export class LogWriter {
     frame.isUrgent = false;
     frame.isWritten = false;
     frame.fill = undefined;
+    frame.after = undefined;
     frame.builder.clear();
     if (this.#pool.length < MAX_POOLED) this.#pool.push(frame);
   }

@@ -18,7 +18,8 @@
  *
  * @module
  */
-export { WalStorage, type WalStorageOptions } from "./wal.ts";
+export { WalStorage } from "./wal.ts";
+export type { WalStorageOptions } from "./options.ts";
 export type { FlushMode } from "./log_tail.ts";
 export {
   type FileHandle,

@@ -6,29 +6,42 @@
  */
 import { storedEntryBytes } from "../../src/storage_checks.ts";
 import type { ReadRange } from "../../src/storage.ts";
-import type { Entry, LogIndex } from "../../src/core/types.ts";
+import type { Entry, GroupId, LogIndex } from "../../src/core/types.ts";
 import type { RecordPlace } from "./entry_index.ts";
 import { corruption, failed } from "./errors.ts";
 import { readFully } from "./file_system.ts";
-import { RECORD, RUN_RECORD_HEAD_BYTES, viewOf } from "./format.ts";
+import { RUN_RECORD_HEAD_BYTES, viewOf } from "./format.ts";
 import type { GroupState } from "./groups.ts";
-import { isIntact, readRecord, readRun, type RecordView } from "./records.ts";
+import {
+  isIntact,
+  isRunRecord,
+  readRecord,
+  readRun,
+  type RecordView,
+} from "./records.ts";
 import { type LogPlace, segmentPath } from "./segment.ts";
 
 /** Records of other groups in between are read along up to this much. */
 const SPAN_BYTES = 1 << 20;
 
-/** One record to read, and which of its entries are wanted. */
-interface WantedRun {
+/** A record of entries that is to be read. */
+export interface WantedRecord {
+  readonly group: GroupId;
+  readonly place: RecordPlace;
+}
+
+/** Which entries of a record are wanted. */
+interface WantedRun extends WantedRecord {
   readonly from: LogIndex;
   readonly through: LogIndex;
-  readonly place: RecordPlace;
 }
 
 /** The log that is read. */
 export interface ReadSource extends LogPlace {
   /** What records are bound to. */
   readonly recordSeed: number;
+  /** Keeps segments until the function it returns is called. */
+  readonly hold: (segments: Iterable<number>) => () => void;
 }
 
 /**
@@ -44,14 +57,27 @@ export async function readEntries(
   range: Omit<ReadRange, "group">,
 ): Promise<Entry[]> {
   const runs = planRuns(state, range);
+  const release = source.hold(runs.map(({ place }) => place.segment));
+  try {
+    return await readRuns(source, runs, range.maxBytes);
+  } finally {
+    release();
+  }
+}
+
+async function readRuns(
+  source: ReadSource,
+  runs: readonly WantedRun[],
+  maxBytes: number,
+): Promise<Entry[]> {
   const entries: Entry[] = [];
   let bytes = 0;
   for (let at = 0; at < runs.length;) {
     const span = takeSpan(runs, at);
     at += span.length;
-    for (const entry of await readSpan(source, state.group, span)) {
+    for (const entry of await readSpanEntries(source, span)) {
       bytes += storedEntryBytes(entry);
-      if (entries.length > 0 && bytes > range.maxBytes) return entries;
+      if (entries.length > 0 && bytes > maxBytes) return entries;
       entries.push(entry);
     }
   }
@@ -100,7 +126,7 @@ function planRuns(
   state: GroupState,
   range: Omit<ReadRange, "group">,
 ): WantedRun[] {
-  const { index, lastIndex } = state;
+  const { group, index, lastIndex } = state;
   const through = Math.min(range.through, lastIndex);
   const runs: WantedRun[] = [];
   let row = index.rowOf(range.from);
@@ -109,7 +135,7 @@ function planRuns(
     const end = Math.min(lastIndex + 1, index.firstOf(row + 1));
     const last = Math.min(through, end - 1);
     const place = index.placeOf(row);
-    runs.push({ from, through: last, place });
+    runs.push({ group, from, through: last, place });
     // Without its head, a record is no larger than what its entries count
     // for: what is planned is mostly more than `maxBytes`, seldom less.
     const share = (last + 1 - from) / (end - index.firstOf(row));
@@ -120,58 +146,77 @@ function planRuns(
   return runs;
 }
 
-/** The runs from `at` on that one read can fetch; at least one. */
-function takeSpan(runs: readonly WantedRun[], at: number): WantedRun[] {
-  const span: WantedRun[] = [];
-  for (let i = at; i < runs.length; i++) {
-    const run = runs[i];
-    if (run === undefined) break;
+/** The records from `at` on that one read can fetch; at least one. */
+export function takeSpan<R extends WantedRecord>(
+  records: readonly R[],
+  at: number,
+): R[] {
+  const span: R[] = [];
+  for (let i = at; i < records.length; i++) {
+    const record = records[i];
+    if (record === undefined) break;
     const first = span[0];
     if (first !== undefined) {
-      const { segment, offset, bytes } = run.place;
+      const { segment, offset, bytes } = record.place;
       const end = offset + bytes - first.place.offset;
-      if (segment !== first.place.segment || end > SPAN_BYTES) break;
+      // Entries that were moved need not lie in order.
+      const isBehind = segment === first.place.segment &&
+        offset >= first.place.offset;
+      if (!isBehind || end > SPAN_BYTES) break;
     }
-    span.push(run);
+    span.push(record);
   }
   return span;
 }
 
-async function readSpan(
+async function readSpanEntries(
   source: ReadSource,
-  group: number,
   span: readonly WantedRun[],
 ): Promise<Entry[]> {
+  const records = await readSpan(source, span);
+  return records.flatMap((record, i) => {
+    const run = span[i];
+    return run === undefined ? [] : readRun(record, run.from, run.through);
+  });
+}
+
+/**
+ * Reads records of one segment that are not far from each other, in the order
+ * in which they are asked for.
+ *
+ * @throws {RaftError} `corrupt`, or `storageFailed` if the file system fails.
+ */
+export async function readSpan(
+  source: ReadSource,
+  span: readonly WantedRecord[],
+): Promise<RecordView[]> {
   const first = span[0]?.place;
-  const last = span.at(-1)?.place;
-  if (first === undefined || last === undefined) return [];
+  if (first === undefined) return [];
   const path = segmentPath(source.directory, first.segment);
-  const length = last.offset + last.bytes - first.offset;
+  let end = first.offset;
+  for (const { place } of span) end = Math.max(end, place.offset + place.bytes);
+  const length = end - first.offset;
   const bytes = await readBytes(source, path, {
     offset: first.offset,
     length,
   });
-  const entries: Entry[] = [];
-  for (const run of span) {
-    const at = { file: path, offset: run.place.offset };
-    const start = run.place.offset - first.offset;
+  const view = viewOf(bytes);
+  return span.map(({ group, place }) => {
+    const at = { file: path, offset: place.offset };
     let record: RecordView;
     try {
-      record = readRecord(bytes, viewOf(bytes), start);
+      record = readRecord(bytes, view, place.offset - first.offset);
     } catch (error) {
       throw corruption(at, "the record there is damaged", error);
     }
     // Its own checksum says that it is whole, the one that was kept in
     // memory that it is this very record, and not an older one (H61).
-    const isRight = record.checksum === run.place.checksum &&
-      record.type === RECORD.entries && record.group === group &&
+    const isRight = record.checksum === place.checksum &&
+      isRunRecord(record.type) && record.group === group &&
       isIntact(record, source.recordSeed);
     if (!isRight) throw corruption(at, "the record there is damaged");
-    for (const entry of readRun(record, run.from, run.through)) {
-      entries.push(entry);
-    }
-  }
-  return entries;
+    return record;
+  });
 }
 
 async function readBytes(

@@ -20,7 +20,13 @@ import type {
   SnapshotMeta,
   Term,
 } from "../../src/core/types.ts";
-import { checksum, getU64, RECORD_HEADER_BYTES, viewOf } from "./format.ts";
+import {
+  checksum,
+  getU64,
+  RECORD,
+  RECORD_HEADER_BYTES,
+  viewOf,
+} from "./format.ts";
 
 /** Bytes of a hard state. */
 export const HARD_STATE_BYTES = 25;
@@ -153,6 +159,11 @@ export function readConf(record: RecordView): AppliedConf {
 /** The bytes of a payload from an offset on. */
 export function cborAt(record: RecordView, skip: number): Uint8Array {
   return record.bytes.subarray(record.payload + skip, record.end);
+}
+
+/** Whether a record of the type holds entries. */
+export function isRunRecord(type: number): boolean {
+  return type === RECORD.entries || type === RECORD.relocate;
 }
 
 /** What entries a record holds. */

@@ -71,15 +71,19 @@ interface LogEnd {
 }
 
 /**
- * Reads all segments.
+ * Reads all segments. `accept` is asked, before anything is changed, whether
+ * to go on from what they hold: what it throws, this throws.
  *
  * @throws {RaftError} `corrupt`, `unsupportedFormat`, `identityMismatch`; all
  * files are as they were then. Errors of the file system pass through.
  */
-export async function recoverLog(place: LogPlace): Promise<RecoveredLog> {
+export async function recoverLog(
+  place: LogPlace,
+  accept: (groups: GroupTable) => Promise<void>,
+): Promise<RecoveredLog> {
   const files: ScanTarget[] = [];
   try {
-    return await recoverFiles(place, files);
+    return await recoverFiles(place, files, accept);
   } catch (error) {
     for (const { file } of files) place.fileSystem.close(file);
     throw error;
@@ -89,6 +93,7 @@ export async function recoverLog(place: LogPlace): Promise<RecoveredLog> {
 async function recoverFiles(
   place: LogPlace,
   files: ScanTarget[],
+  accept: (groups: GroupTable) => Promise<void>,
 ): Promise<RecoveredLog> {
   const endNote = await readEndNote(place);
   const sequences = listSegments(place.fileSystem, place.directory);
@@ -109,6 +114,7 @@ async function recoverFiles(
   const { base, end: activeEnd } = end.scan;
   const active = toSegment(end.at, { base, end: activeEnd });
   requireEnd(endNote, endOf(active, end.scan.chain), active.path);
+  await accept(groups);
   const repairs: StorageRepair[] = [];
   // Nothing was changed up to here; from here on nothing is refused.
   await repairTail(end.at, { from: end.scan.end, dirtyEnd, repairs });

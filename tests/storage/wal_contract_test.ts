@@ -121,21 +121,21 @@ class RealDisk implements StorageUnderTest {
 
 describe("WalStorage on a disk that loses what was not synced", () => {
   const create = () => onFakeDisk(1 << 20);
-  for (const { name, run } of storageCases({ create, snapshots: false })) {
+  for (const { name, run } of storageCases({ create, snapshots: true })) {
     it(name, run);
   }
 });
 
 describe("WalStorage in segments smaller than its batches", () => {
   const create = () => onFakeDisk(256);
-  for (const { name, run } of storageCases({ create, snapshots: false })) {
+  for (const { name, run } of storageCases({ create, snapshots: true })) {
     it(name, run);
   }
 });
 
 describe("WalStorage in real files, killed", () => {
   const create = () => new RealDisk();
-  for (const { name, run } of storageCases({ create, snapshots: false })) {
+  for (const { name, run } of storageCases({ create, snapshots: true })) {
     it(name, run);
   }
 });

@@ -400,39 +400,4 @@ describe("WalStorage options", () => {
     assertEquals(tail, log.slice(-tail.length));
     await again.close();
   });
-
-  it("say what is not supported yet, and harm nothing", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    const snapshot = {
-      index: 1,
-      term: 1,
-      conf: {
-        version: 0,
-        voters: [1],
-        votersOutgoing: [],
-        learners: [],
-        learnersNext: [],
-        staging: [],
-        witnesses: [],
-        autoLeave: false,
-        removed: [],
-        addresses: [],
-        incarnations: [],
-      },
-    };
-    for (
-      const call of [
-        () => storage.compact(1, 1),
-        () => storage.snapshotWriter(1, snapshot),
-        () => storage.write([{ group: 1, snapshot, entries: [] }]),
-      ]
-    ) {
-      assertEquals((await failure(call)).code, "unsupported");
-    }
-    assertEquals(await storage.snapshotReader(1), undefined);
-    await storage.write([append(1, commands(1, 1, 2))]);
-    await storage.close();
-  });
 });
