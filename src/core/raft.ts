@@ -114,8 +114,8 @@ export class Raft {
   /**
    * Whether this member may have lost what it once acknowledged (H80): a
    * founder with an empty log that has heard of no term before it started, has
-   * not voted since, and does not yet hold what a leader has committed in its
-   * own term. It does not help a candidate that has entries.
+   * not voted since, and does not yet hold an entry of its leader's term and
+   * all that this leader has committed. It helps nobody who has entries.
    */
   fresh: boolean;
 

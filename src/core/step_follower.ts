@@ -109,7 +109,7 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
   if (matched !== undefined) {
     // Never beyond what this message proved (H24).
     log.commitTo(Math.min(commitIndex, matched));
-    noteRefilled(raft, commitIndex);
+    noteRefilled(raft, matched, commitIndex);
     acknowledge(raft, message.from, matched);
     return;
   }
@@ -130,15 +130,19 @@ function handleAppendEntries(raft: Raft, message: AppendEntries): void {
 }
 
 /**
- * Whoever holds what its leader has committed in its own term holds everything
- * that was committed before, and so what it may have lost (H80, thesis §6.4).
- * Before that a leader's commit index may lie far behind. Nor can it vote twice
- * in this term: no other candidate of it has an entry of it.
+ * A leader's log has everything that was committed before its term (§3.6.3):
+ * whoever holds an entry of that term, and all that is committed in it, holds
+ * what it may have lost (H80). The commit index alone proves nothing: that of
+ * a new leader may lie far behind. Nor can it vote twice in this term, for no
+ * other candidate of it has an entry of it.
  */
-function noteRefilled(raft: Raft, leaderCommit: LogIndex): void {
-  if (raft.fresh && raft.log.runs.termAt(leaderCommit) === raft.term) {
-    raft.fresh = false;
-  }
+function noteRefilled(
+  raft: Raft,
+  matched: LogIndex,
+  leaderCommit: LogIndex,
+): void {
+  const holdsTerm = raft.log.runs.termAt(matched) === raft.term;
+  if (holdsTerm && matched >= leaderCommit) raft.fresh = false;
 }
 
 function handleHeartbeat(raft: Raft, message: Heartbeat): void {
@@ -146,7 +150,6 @@ function handleHeartbeat(raft: Raft, message: Heartbeat): void {
   if (message.commitIndex <= raft.log.lastIndex) {
     raft.log.commitTo(message.commitIndex);
   }
-  noteRefilled(raft, message.leaderCommit ?? 0);
   raft.send({
     type: "heartbeatResponse",
     from: raft.id,
