@@ -117,7 +117,8 @@ export class MemoryKv {
     operations: readonly KvOperation[],
     requireOpen: () => void,
   ): Promise<void> {
-    await this.#options.onCommit?.(++this.#commits, operations);
+    this.#commits++;
+    await this.#options.onCommit?.(this.#commits, operations);
     requireOpen();
     this.#rows = apply(this.#rows, operations);
   }
