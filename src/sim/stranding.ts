@@ -32,8 +32,11 @@ export interface StrandingWorld {
 /** Longest time from the cut to the first campaigns and restarts. */
 const BLOW_MS = 250;
 
-/** Election timeouts for which a leader is left in a joint configuration. */
+/** Election timeouts in which the others elect while a leader is asked. */
 const JOINT_TIMEOUTS = 3;
+
+/** For so many it is left alone now and then: it should have stepped down. */
+const LONG_TIMEOUTS = 12;
 
 /** How often in an election timeout somebody campaigns then, and reads. */
 const JOINT_STEPS = 5;
@@ -102,14 +105,16 @@ export class Stranding {
     const { clock, core } = this.#world.options;
     const electionMs = (core.electionTicks ?? 10) * clock.tickMs;
     const { outside, leader } = trap;
-    const lastMs = JOINT_TIMEOUTS * electionMs;
+    const busyMs = JOINT_TIMEOUTS * electionMs;
+    const isLong = this.#random.chance(250);
+    const lastMs = isLong ? LONG_TIMEOUTS * electionMs : busyMs;
     this.#strand(sidesOf(outside, this.#ids), lastMs);
     const canBounce = this.#random.chance(500);
     for (const node of canBounce ? outside : []) {
       this.#after(this.#random.below(BLOW_MS), { type: "bounce", node });
     }
     const stepMs = Math.ceil(electionMs / JOINT_STEPS);
-    for (let delay = stepMs; delay < lastMs; delay += stepMs) {
+    for (let delay = stepMs; delay < busyMs; delay += stepMs) {
       const node = this.#random.pick(outside);
       this.#after(delay, { type: "campaign", node });
       const readMs = delay + this.#random.below(stepMs);

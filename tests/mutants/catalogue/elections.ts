@@ -413,6 +413,16 @@ const TERMS: readonly Mutant[] = [
         `return jointVote([...voters, ...this.conf.learners], votersOutgoing, (id) => {`,
     }],
   },
+  {
+    id: "check-quorum-of-one-half",
+    hazard: "H10, §4.3",
+    what: "the new half of a joint configuration keeps a leader in office",
+    patches: [{
+      file: TRACKER,
+      find: `return jointVote(voters, votersOutgoing, (id) => {`,
+      replace: `return jointVote(voters, votersOutgoing.slice(0, 0), (id) => {`,
+    }],
+  },
 ];
 
 /** All of this file. */
