@@ -43,9 +43,19 @@ export {
 } from "./inspect.ts";
 export { Refusal } from "./refusal.ts";
 export {
+  planRepair,
+  repair,
+  type RepairOutcome,
+  type RepairPlan,
+  type SavedGroup,
+} from "./repair.ts";
+export {
   type CheckedBackup,
   restore,
   type RestoreOptions,
   type RestoreOutcome,
   verifyBackup,
 } from "./restore.ts";
+export type { Problem } from "./check_segment.ts";
+export type { Dropped } from "./salvage.ts";
+export { type Verdict, type Verification, verify } from "./verify.ts";

@@ -1,0 +1,139 @@
+/**
+ * Makes a damaged data directory one that opens, by leaving out what is
+ * damaged and all that came after it. Never silent, never in place.
+ *
+ * @module
+ */
+import fs from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { GroupId, LogIndex, NodeId } from "../../src/core/types.ts";
+import { nodeFileSystem } from "../wal/mod.ts";
+import { copyGroup, type Progress } from "./copy_group.ts";
+import { holderOf } from "./data_directory.ts";
+import { Refusal } from "./refusal.ts";
+import { replaceDirectory, stampOf } from "./replace_directory.ts";
+import { type Dropped, salvage } from "./salvage.ts";
+import { type Verification, verify } from "./verify.ts";
+
+/** A group that is saved. */
+export interface SavedGroup {
+  /** The group. */
+  readonly group: GroupId;
+  /** The member that the data belongs to. */
+  readonly node: NodeId;
+  /** The last entry that is saved. */
+  readonly lastIndex: LogIndex;
+  /** Members that have all of it, as far as this one knows: others. */
+  readonly others: readonly NodeId[];
+}
+
+/** What a repair would do. */
+export interface RepairPlan {
+  /** The directory. */
+  readonly directory: string;
+  /** What is wrong with it. */
+  readonly verification: Verification;
+  /** Whether there is anything to repair: else it opens as it is. */
+  readonly isNeeded: boolean;
+  /** What would be left out. */
+  readonly dropped: readonly Dropped[];
+  /** What would be saved. */
+  readonly groups: readonly SavedGroup[];
+}
+
+/** What a repair did. */
+export interface RepairOutcome extends RepairPlan {
+  /** Where the damaged directory is now, unchanged. */
+  readonly kept: string;
+  /** Name of the repaired directory: a new one. */
+  readonly incarnation: string;
+  /** The file that says all this. */
+  readonly report: string;
+}
+
+/**
+ * Says what {@linkcode repair} would do. Changes nothing.
+ *
+ * @throws {Refusal} If it cannot be repaired, or is in use.
+ * @throws {RangeError} If it is no data directory.
+ */
+export async function planRepair(directory: string): Promise<RepairPlan> {
+  const path = resolve(directory);
+  const heldBy = await holderOf(path);
+  if (heldBy !== null) {
+    throw new Refusal(
+      `Cannot repair "${path}": process ${heldBy} uses it, wanted it stopped`,
+    );
+  }
+  const verification = await verify(path);
+  if (verification.verdict.type === "opens") {
+    const nothing = { dropped: [], groups: [] };
+    return { directory: path, verification, isNeeded: false, ...nothing };
+  }
+  const { log, dropped } = await salvage(path);
+  const groups = log.opened.groups.map((stored): SavedGroup => {
+    const { conf } = stored.conf ?? stored.snapshot;
+    const { group, node, lastIndex } = stored;
+    const others = conf.voters.filter((id) => id !== node);
+    return { group, node, lastIndex, others };
+  });
+  await log.storage.close();
+  if (groups.length === 0) {
+    throw new Refusal(
+      `Cannot repair "${path}": nothing is left before the damage`,
+    );
+  }
+  return { directory: path, verification, isNeeded: true, dropped, groups };
+}
+
+/**
+ * Writes what can be trusted into a new directory in the place of the damaged
+ * one, which is kept. The new one has a new incarnation: what was left out may
+ * be what this member has promised, so the others will not take it for the one
+ * they know (H48, H80).
+ *
+ * @throws As {@linkcode planRepair}; {@linkcode Refusal} if nothing needs to
+ * be repaired.
+ */
+export async function repair(
+  directory: string,
+  progress?: Progress,
+): Promise<RepairOutcome> {
+  const plan = await planRepair(directory);
+  const { directory: path } = plan;
+  if (!plan.isNeeded) {
+    throw new Refusal(`Cannot repair "${path}": it opens as it is`);
+  }
+  const { log } = await salvage(path);
+  const { deployment } = log.owner;
+  try {
+    const { incarnation, kept } = await replaceDirectory(path, "repair", {
+      deployment,
+      fill: async (storage) => {
+        for (const stored of log.opened.groups) {
+          const { hardState, node } = stored;
+          const source = { storage: log.storage, stored };
+          const target = { storage, node, hardState, more: [] };
+          await copyGroup(source, target, progress);
+        }
+      },
+    });
+    const report = `${path}.repair-${stampOf(new Date())}.json`;
+    const outcome = { ...plan, incarnation, kept: kept ?? path, report };
+    await writeReport(report, outcome);
+    return outcome;
+  } finally {
+    await log.storage.close();
+  }
+}
+
+async function writeReport(
+  path: string,
+  outcome: RepairOutcome,
+): Promise<void> {
+  fs.writeFileSync(path, `${JSON.stringify(outcome, null, 2)}\n`, {
+    flag: "wx",
+    flush: true,
+  });
+  await nodeFileSystem().syncDirectory(dirname(path));
+}

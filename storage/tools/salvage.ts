@@ -1,0 +1,207 @@
+/**
+ * Gets out of a damaged data directory what can be trusted: everything before
+ * the first damage. Works on a view; no byte on the disk changes.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { isRaftError, type RaftError } from "../../src/errors.ts";
+import { endNotePath } from "../wal/end_note.ts";
+import {
+  decodeHeader,
+  encodeHeader,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  IDENTITY_PLACE,
+  MAX_HEADER_BYTES,
+} from "../wal/format.ts";
+import { errorCode, readFully, writeFully } from "../wal/file_system.ts";
+import { identityPath } from "../wal/identity.ts";
+import { listSegments, segmentPath } from "../wal/segment.ts";
+import { checkSegment } from "./check_segment.ts";
+import { openFrozen, type ReadOnlyLog } from "./data_directory.ts";
+import { FrozenFileSystem } from "./frozen_file_system.ts";
+import { Refusal } from "./refusal.ts";
+
+/** Damages that are gone around before giving up. */
+const MAX_STEPS = 1_000;
+
+/** What has to go so that the rest can be read. */
+export interface Dropped {
+  /** From which file. */
+  readonly file: string;
+  /** From where on. */
+  readonly offset: number;
+  /** How many bytes. */
+  readonly bytes: number;
+  /** Why. */
+  readonly why: string;
+}
+
+/** A log that opens, and what it lacks. */
+export interface Salvage {
+  readonly log: ReadOnlyLog;
+  readonly dropped: readonly Dropped[];
+}
+
+/**
+ * Drops, in a view, what opening complains of, until it opens.
+ *
+ * @throws {Refusal} If nothing is left, or it is not damage that it complains
+ * of.
+ */
+export async function salvage(directory: string): Promise<Salvage> {
+  const view = new FrozenFileSystem();
+  const dropped: Dropped[] = [];
+  for (let step = 0; step < MAX_STEPS; step++) {
+    try {
+      const log = await openFrozen(directory, view);
+      return { log, dropped };
+    } catch (error) {
+      if (!isRaftError(error)) throw error;
+      if (error.code !== "corrupt") throw notDamage(directory, error);
+      dropped.push(...await drop(view, directory, error));
+    }
+  }
+  throw new Refusal(
+    `Cannot repair "${directory}": ${MAX_STEPS} damages were found, and there are more`,
+  );
+}
+
+async function drop(
+  view: FrozenFileSystem,
+  directory: string,
+  error: RaftError,
+): Promise<Dropped[]> {
+  const { file = "", offset = 0, message: why } = error;
+  if (file === identityPath(directory)) {
+    return await rebuildIdentity(view, directory, why);
+  }
+  if (file === endNotePath(directory)) return [remove(view, file, why)];
+  const sequences = listSegments(view, directory);
+  const at = sequences.findIndex((it) => segmentPath(directory, it) >= file);
+  const isSegment = file.endsWith(".wal") && dirname(file) === directory;
+  if (!isSegment) throw notDamage(directory, error);
+  const cut = sequences.slice(at < 0 ? sequences.length : at);
+  const gone: Dropped[] = [];
+  for (const sequence of cut) {
+    const path = segmentPath(directory, sequence);
+    gone.push(
+      path === file && offset > 0
+        ? cutFrom(view, path, offset, why)
+        : remove(view, path, why),
+    );
+  }
+  // It says where the log ended; and what was gone once need not be again.
+  const note = endNotePath(directory);
+  if (isThere(view, note)) gone.push(remove(view, note, why));
+  if (gone.some(({ bytes }) => bytes > 0)) return gone;
+  const last = sequences.at(-1);
+  if (last !== undefined && segmentPath(directory, last) < file) {
+    return [await unseal(view, segmentPath(directory, last), why)];
+  }
+  throw new Refusal(
+    `Cannot repair "${directory}": nothing can be dropped that helps: ${why}`,
+  );
+}
+
+/** The frame that ends a segment promises the next one, which is gone. */
+async function unseal(
+  view: FrozenFileSystem,
+  path: string,
+  why: string,
+): Promise<Dropped> {
+  const { end, last } = await checkSegment({
+    fileSystem: view,
+    path,
+    ...(await headerOf(view, path)),
+    recordSeed: 0,
+    before: undefined,
+  });
+  if (last?.type !== FRAME.sealed) {
+    throw new Refusal(`Cannot repair "${path}": it does not end: ${why}`);
+  }
+  return cutFrom(view, path, end - FRAME_HEADER_BYTES, why);
+}
+
+/** Whose segment it is, and which one. */
+async function headerOf(
+  view: FrozenFileSystem,
+  path: string,
+): Promise<{ readonly incarnation: string; readonly sequence: number }> {
+  const file = view.open(path, "read");
+  const start = new Uint8Array(MAX_HEADER_BYTES);
+  const length = await readFully(view, file, start, 0);
+  view.close(file);
+  const header = decodeHeader(start.subarray(0, length));
+  if (header.type !== "valid") return { incarnation: "", sequence: 0 };
+  return {
+    incarnation: header.identity.incarnation,
+    sequence: header.sequence,
+  };
+}
+
+/** The first segment says whose log it is. */
+async function rebuildIdentity(
+  view: FrozenFileSystem,
+  directory: string,
+  why: string,
+): Promise<Dropped[]> {
+  const path = identityPath(directory);
+  const gone = isThere(view, path) ? [remove(view, path, why)] : [];
+  for (const sequence of listSegments(view, directory)) {
+    const segment = view.open(segmentPath(directory, sequence), "read");
+    const start = new Uint8Array(MAX_HEADER_BYTES);
+    const length = await readFully(view, segment, start, 0);
+    view.close(segment);
+    const header = decodeHeader(start.subarray(0, length));
+    if (header.type !== "valid") continue;
+    const file = view.open(path, "create");
+    const bytes = encodeHeader(header.identity, IDENTITY_PLACE);
+    writeFully(view, file, bytes, 0);
+    view.close(file);
+    return [...gone, { file: path, offset: 0, bytes: 0, why }];
+  }
+  throw new Refusal(
+    `Cannot repair "${directory}": neither its identity nor a segment says whose log it is`,
+  );
+}
+
+function cutFrom(
+  view: FrozenFileSystem,
+  path: string,
+  offset: number,
+  why: string,
+): Dropped {
+  const file = view.open(path, "update");
+  const size = view.size(file);
+  view.truncate(file, Math.min(offset, size));
+  // A segment is as long as it was laid out.
+  if (size > offset) view.write(file, new Uint8Array(1), size - 1);
+  view.close(file);
+  return { file: path, offset, bytes: Math.max(0, size - offset), why };
+}
+
+function remove(view: FrozenFileSystem, path: string, why: string): Dropped {
+  const file = view.open(path, "read");
+  const bytes = view.size(file);
+  view.close(file);
+  view.unlink(path);
+  return { file: path, offset: 0, bytes, why };
+}
+
+function isThere(view: FrozenFileSystem, path: string): boolean {
+  try {
+    view.close(view.open(path, "read"));
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+function notDamage(directory: string, error: RaftError): Refusal {
+  return new Refusal(
+    `Cannot repair "${directory}": ${error.code}: ${error.message}`,
+  );
+}

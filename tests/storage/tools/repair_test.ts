@@ -1,0 +1,233 @@
+import { Buffer } from "node:buffer";
+import process from "node:process";
+import { describe, it } from "node:test";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  dump,
+  inspect,
+  planRepair,
+  Refusal,
+  repair,
+  verify,
+} from "@balsa/raft/tools";
+import { isRaftError } from "@balsa/raft";
+import { ENTRY_COUNT, entryAt, flip, makeLog, openLog } from "./logs.ts";
+import { fingerprint, withSite } from "./support.ts";
+
+/** Segments of a directory, oldest first. */
+function segments(directory: string): string[] {
+  return readdirSync(directory).filter((name) => name.endsWith(".wal")).sort()
+    .map((name) => join(directory, name));
+}
+
+/** A closed log of some segments, and the middle one of them. */
+async function closedLog(directory: string): Promise<string> {
+  const storage = await makeLog(directory);
+  await storage.close();
+  const all = segments(directory);
+  assert(all.length >= 4, `there are only ${all.length} segments`);
+  return all[Math.floor(all.length / 2)] ?? "";
+}
+
+describe("verify", () => {
+  it("finds nothing wrong with a log, closed or in use, and changes nothing", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const storage = await makeLog(directory);
+      const before = fingerprint(directory);
+      const used = await verify(directory);
+      assertEquals(used.problems, []);
+      assertEquals(used.verdict.type, "opens");
+      assertEquals(used.heldBy, process.pid);
+      assertEquals(used.entries, 2 * ENTRY_COUNT);
+      assertEquals(fingerprint(directory), before);
+      await storage.close();
+      const closed = await verify(directory);
+      assertEquals(closed.problems, []);
+      assertEquals([closed.verdict.type, closed.heldBy], ["opens", null]);
+      assertEquals(closed.segments, segments(directory).length);
+    }));
+
+  it("looks at a log that is written to meanwhile as at one moment", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const storage = await makeLog(directory);
+      let isOver = false;
+      const writing = (async () => {
+        for (let index = ENTRY_COUNT + 1; !isOver; index++) {
+          await storage.write([{ group: 1, entries: [entryAt(1, index)] }]);
+        }
+      })();
+      for (let look = 0; look < 5; look++) {
+        const { problems, verdict } = await verify(directory);
+        const damage = problems.filter(({ type }) => type === "damage");
+        assertEquals([damage, verdict.type], [[], "opens"]);
+        const { groups: [one] } = await inspect(directory);
+        assert((one?.lastIndex ?? 0) >= ENTRY_COUNT);
+      }
+      isOver = true;
+      await writing;
+      await storage.close();
+    }));
+
+  it("lists every damage with file and offset, not only the first (H48)", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      await closedLog(directory);
+      const [first = "", , third = ""] = segments(directory);
+      flip(first, 1_000);
+      flip(third, 2_000);
+      flip(third, 5_000);
+      const { problems, verdict } = await verify(directory);
+      const places = problems.map(({ file }) => file);
+      assertEquals(new Set(places), new Set([first, third]));
+      assert(places.filter((file) => file === third).length >= 2);
+      for (const { offset, type } of problems) {
+        assert(offset > 0);
+        assertEquals(type, "damage");
+      }
+      assert(verdict.type === "refused");
+      assertEquals(verdict.code, "corrupt");
+    }));
+
+  it("notices each flipped byte of what was written", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const middle = await closedLog(directory);
+      const bytes = readFileSync(middle);
+      const end = bytes.findLastIndex((byte) => byte !== 0);
+      for (let offset = 0; offset <= end; offset += 97) {
+        flip(middle, offset);
+        const { problems, verdict } = await verify(directory);
+        assert(problems.length > 0, `byte ${offset} was not noticed`);
+        assertEquals(verdict.type, "refused", `byte ${offset}`);
+        flip(middle, offset);
+      }
+    }));
+
+  it("names missing files, and refuses what is no data directory", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const middle = await closedLog(directory);
+      rmSync(middle);
+      const { problems } = await verify(directory);
+      assert(
+        problems.some(({ file, what }) =>
+          file === middle && what === "the segment is missing"
+        ),
+      );
+      rmSync(join(directory, "identity"));
+      const second = await verify(directory);
+      assertMatch(second.problems[0]?.what ?? "", /identity.*is missing/);
+      await assertRejects(() => verify(site.path("none")), RangeError);
+    }));
+});
+
+describe("repair", () => {
+  it("says what it would drop, and changes nothing", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const middle = await closedLog(directory);
+      flip(middle, 2_000);
+      const before = fingerprint(directory);
+      const plan = await planRepair(directory);
+      assertEquals(fingerprint(directory), before);
+      assert(plan.isNeeded);
+      const [cut] = plan.dropped;
+      assertEquals(cut?.file, middle);
+      assert((cut?.offset ?? 0) > 0 && (cut?.offset ?? 0) <= 2_000);
+      assertEquals(plan.groups.map(({ others }) => others), [[2], [2]]);
+    }));
+
+  it("saves all before the damage, keeps the original, writes a report", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const middle = await closedLog(directory);
+      flip(middle, 2_000);
+      const before = fingerprint(directory);
+      const old = await assertRejects(() => openLog(directory));
+      assert(isRaftError(old, "corrupt"));
+      const outcome = await repair(directory);
+      assertEquals(fingerprint(outcome.kept), before);
+      const report = JSON.parse(readFileSync(outcome.report, "utf8"));
+      assertEquals(report.dropped[0].file, middle);
+      const found = await inspect(directory);
+      assertEquals(found.incarnation, outcome.incarnation);
+      for (const { group, lastIndex, hardState } of found.groups) {
+        assert(lastIndex > 10 && lastIndex < ENTRY_COUNT);
+        assertEquals(hardState.term, 2);
+        let index = 0;
+        for await (const entry of dump(directory, { group })) {
+          index++;
+          const wanted = entryAt(group, index);
+          assertEquals([entry.index, entry.term], [index, wanted.term]);
+        }
+        assertEquals(index, lastIndex);
+      }
+      await (await openLog(directory)).close();
+      assertEquals((await verify(directory)).problems, []);
+    }));
+
+  it("gives the directory a new incarnation: the group does not know it (H48, H80)", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      flip(await closedLog(directory), 2_000);
+      const storage = await makeLog(site.path("other"));
+      await storage.close();
+      const { kept, incarnation } = await repair(directory);
+      const header = readFileSync(join(kept, "identity"));
+      const former = header.subarray(16, 32).toString("hex");
+      assert(former !== incarnation);
+    }));
+
+  it("goes around every kind of damage, and never saves anything wrong", () =>
+    withSite(async (site) => {
+      await closedLog(site.path("log"));
+      const spoil: readonly ((directory: string) => void)[] = [
+        (it) => rmSync(join(it, "identity")),
+        (it) => flip(join(it, "identity"), 20),
+        (it) => flip(join(it, "closed"), 40),
+        (it) => rmSync(segments(it)[2] ?? ""),
+        (it) => flip(segments(it)[2] ?? "", 3),
+        (it) => flip(segments(it).at(-2) ?? "", 300),
+      ];
+      for (const [at, damage] of spoil.entries()) {
+        site.copy("log", `copy-${at}`);
+        const directory = site.path(`copy-${at}`);
+        damage(directory);
+        const { groups } = await repair(directory);
+        assertEquals(groups.length, 2, `damage ${at}`);
+        for (const { group } of groups) {
+          for await (const entry of dump(directory, { group })) {
+            const wanted = entryAt(group, entry.index);
+            const data = wanted.type === "command"
+              ? Buffer.from(wanted.data).toString("base64")
+              : "";
+            assertEquals(entry.payload, data);
+          }
+        }
+      }
+    }));
+
+  it("refuses what opens, what is in use, and what nothing is left of (H49)", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      await closedLog(directory);
+      const whole = await assertRejects(() => repair(directory));
+      assert(whole instanceof Refusal);
+      assertMatch(whole.message, /it opens as it is/);
+      const storage = await openLog(directory);
+      const used = await assertRejects(() => repair(directory));
+      assert(used instanceof Refusal);
+      assertMatch(used.message, /process \d+ uses it/);
+      await storage.close();
+      flip(segments(directory)[0] ?? "", 60);
+      const before = fingerprint(directory);
+      const hopeless = await assertRejects(() => repair(directory));
+      assert(hopeless instanceof Refusal, String(hopeless));
+      assertEquals(fingerprint(directory), before);
+      assert(!existsSync(`${directory}.new`));
+    }));
+});
