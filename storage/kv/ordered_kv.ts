@@ -15,8 +15,8 @@
  * 5. Keys are ordered by their unsigned bytes, a prefix before what it begins.
  * 6. `list` yields whole rows, in order. Rows that are changed while it runs
  *    may be seen old or new.
- * 7. The engine keeps no bytes that it was handed, and what it hands out is
- *    the caller's.
+ * 7. What the engine is handed stays as it is until the call settles, and is
+ *    not kept longer; what it hands out is the caller's.
  * 8. After `close` every call rejects, and the data is free for others.
  *
  * @module
