@@ -94,12 +94,18 @@ export async function huntBySimulator(
   return { ...found, by: last.by, message: last.message };
 }
 
-/** Checks the types of the core in `folder`: a mutant is to be a program. */
+/** Checks the types of what may be patched: a mutant is to be a program. */
 export async function checkTypes(folder: string): Promise<void> {
-  const ending = await collect(folder, [
-    ...["check", "--quiet", "--config", "core.json", "src/core/mod.ts"],
-  ]);
-  if (ending.code !== 0) throw new BrokenMutantError(ending.errors);
+  for (
+    const [config, entry] of [
+      ["core.json", "src/core/mod.ts"],
+      ["deno.json", "src/rsm/machine_runner.ts"],
+    ]
+  ) {
+    const words = ["check", "--quiet", "--no-lock", "--config", `${config}`];
+    const ending = await collect(folder, [...words, `${entry}`]);
+    if (ending.code !== 0) throw new BrokenMutantError(ending.errors);
+  }
 }
 
 function runIn(folder: string, words: readonly string[]): Promise<Ending> {

@@ -35,10 +35,10 @@ describe("the catalogue of mutants (H140)", () => {
     }
   });
 
-  it("patches nothing but the core", () => {
+  it("patches nothing but the core and the sessions", () => {
     for (const { id, patches } of MUTANTS) {
       for (const { file } of patches) {
-        assertMatch(file, /^src\/core\/[a-z_]+\.ts$/, id);
+        assertMatch(file, /^src\/(core|rsm)\/[a-z_]+\.ts$/, id);
       }
     }
   });

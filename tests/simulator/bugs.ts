@@ -1,7 +1,7 @@
 /**
  * Deliberate bugs, to prove that the simulator is able to fail (A04, H140).
  * They exist only here: hooks between the parts of a run, and methods of the
- * core that are replaced for as long as a run lasts. The core's own
+ * core and of the sessions that are replaced for as long as a run lasts. The core's own
  * `check()` is off meanwhile, so that the checkers have to find them.
  *
  * @module
@@ -13,6 +13,7 @@ import { RaftLog } from "../../src/core/raft_log.ts";
 import { RawNode, type RawNodeOptions } from "../../src/core/raw_node.ts";
 import type { Ready } from "../../src/core/ready.ts";
 import type { Entry, EntryId, LogIndex } from "../../src/core/types.ts";
+import { Sessions } from "../../src/rsm/sessions.ts";
 import type { FailureKind, SimHooks } from "../../src/sim/mod.ts";
 
 /** A bug that can be switched on. */
@@ -22,7 +23,7 @@ export interface Bug {
   /** What it breaks. */
   readonly breaks: FailureKind;
   readonly hooks?: SimHooks;
-  /** Replaces parts of the core; returns what puts them back. */
+  /** Replaces parts of it; returns what puts them back. */
   readonly patch?: () => () => void;
 }
 
@@ -113,6 +114,36 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     breaks: "safety",
     patch: () => replaceGetter(Raft.prototype, "committedInTerm", () => true),
   },
+  sessionsNotInSnapshots: {
+    description: "a snapshot holds the machine without the sessions (H70)",
+    breaks: "safety",
+    patch: () =>
+      replace(Sessions.prototype, "capture", function (this: Sessions) {
+        return { limits: this.limits, clients: [], retired: [] };
+      }),
+  },
+  retryAppliedAgain: {
+    description: "a numbered command is applied whenever it comes (H102)",
+    breaks: "safety",
+    patch: () => {
+      const original = Sessions.prototype.admit;
+      return replace(
+        Sessions.prototype,
+        "admit",
+        function (this: Sessions, ref) {
+          const admission = original.call(this, ref);
+          return admission.type === "repeat"
+            ? { type: "apply", slot: { bytes: undefined } }
+            : admission;
+        },
+      );
+    },
+  },
+  expiryByLocalCount: {
+    description: "sessions expire by what a member has seen itself (H103)",
+    breaks: "safety",
+    patch: () => replace(Sessions.prototype, "admit", admitEachFewTimes()),
+  },
   windowNeverReopens: {
     description: "acknowledgements free no slot of the window (H32)",
     breaks: "liveness",
@@ -149,6 +180,19 @@ export function startBug(name: string): ActiveBug {
       restore?.();
       restoreCheck();
     },
+  };
+}
+
+/** Refuses every so many commands, counted since the table was made. */
+function admitEachFewTimes(): Sessions["admit"] {
+  const original = Sessions.prototype.admit;
+  const counts = new WeakMap<Sessions, number>();
+  return function (this: Sessions, ref) {
+    const count = (counts.get(this) ?? 0) + 1;
+    counts.set(this, count);
+    return count % 10 === 0
+      ? { type: "expired", floor: ref.sequence }
+      : original.call(this, ref);
   };
 }
 

@@ -127,12 +127,17 @@ describe("simulate() with a machine of the user's", () => {
     assertEquals(first?.message, "Cannot explain the sum");
   });
 
-  it("the network repeats no proposals of a machine that cannot bear it", () => {
-    for (let seed = 1; seed <= 10; seed++) {
+  it("the network repeats no proposals of a machine that cannot bear it, but for numbered ones", () => {
+    for (const clientPermille of [0, 300, 1000]) {
+      const overrides = {
+        ticks: 1,
+        network: { duplicateProposals: true },
+        sessions: { clientPermille },
+      };
       const subject = counterSubject(() => new Counter());
-      const overrides = { ticks: 1 };
-      const { options } = simulate({ seed, subject, overrides });
-      assertEquals(options.network.duplicateProposals, false);
+      const { options } = simulate({ seed: 1, subject, overrides });
+      const isBorne = clientPermille === 1000;
+      assertEquals(options.network.duplicateProposals, isBorne);
     }
   });
 });

@@ -9,6 +9,7 @@ import { FLOW } from "./flow.ts";
 import { MEMBERSHIP_MUTANTS } from "./membership.ts";
 import { REPLICATION_MUTANTS } from "./replication.ts";
 import { SERVICES } from "./services.ts";
+import { SESSIONS } from "./sessions.ts";
 import { TIME } from "./time.ts";
 
 /** Every mutant there is; ids are unique. */
@@ -18,5 +19,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...FLOW,
   ...MEMBERSHIP_MUTANTS,
   ...SERVICES,
+  ...SESSIONS,
   ...TIME,
 ];
