@@ -9,7 +9,7 @@ import {
   errorCode,
   readFully,
   type WalFileSystem,
-  writeFully,
+  writeFullyLater,
 } from "./file_system.ts";
 
 /** Writes a file, over one of that name; durable when this resolves. */
@@ -22,7 +22,7 @@ export async function writeDurably(
   removeIfThere(fileSystem, draft);
   const file = fileSystem.open(draft, "create");
   try {
-    writeFully(fileSystem, file, bytes, 0);
+    await writeFullyLater(fileSystem, file, bytes, 0);
     await fileSystem.sync(file);
   } finally {
     fileSystem.close(file);

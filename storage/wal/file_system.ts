@@ -143,6 +143,12 @@ export function errorCode(error: unknown): string | undefined {
   return error.code;
 }
 
+/** Whether an error says that there is no room left. */
+export function isOutOfSpace(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
 /** Writes all of `bytes`, however little goes at a time. */
 export function writeFully(
   fileSystem: WalFileSystem,

@@ -7,6 +7,7 @@
 import { RaftError } from "../../src/errors.ts";
 import type { StorageRepair } from "../../src/storage.ts";
 import { corruption, type FileOffset } from "./errors.ts";
+import { removeIfThere } from "./durable_file.ts";
 import { type EndNote, endOf, readEndNote, requireEnd } from "./end_note.ts";
 import { readFully, writeFully } from "./file_system.ts";
 import {
@@ -16,6 +17,8 @@ import {
   MAX_HEADER_BYTES,
 } from "./format.ts";
 import { GroupTable } from "./groups.ts";
+import { IndexCollection } from "./index_collection.ts";
+import { scanIndexed } from "./indexed_scan.ts";
 import { GONE } from "./live_bytes.ts";
 import { foreignVersion, requireDeployment } from "./identity.ts";
 import {
@@ -26,9 +29,12 @@ import {
   type ScanTarget,
   type SegmentScan,
 } from "./scan.ts";
+import type { PendingIndex } from "./segment_indexer.ts";
 import {
   fillWithZeros,
   frameMode,
+  indexPath,
+  listIndexFiles,
   listSegments,
   type LogPlace,
   type SealedSegment,
@@ -50,6 +56,8 @@ export interface RecoveredLog {
   readonly repairs: readonly StorageRepair[];
   /** Where it was closed; the note has to go before a frame is written. */
   readonly endNote: EndNote | undefined;
+  /** Index files to be written, and the one that is begun. */
+  readonly pendingIndexes: readonly PendingIndex[];
 }
 
 /** A stretch of a file. */
@@ -61,6 +69,7 @@ interface Stretch {
 
 /** Where the frames of the log end. */
 interface LogEnd {
+  readonly indexes: IndexCollection;
   readonly sealed: readonly SealedSegment[];
   readonly at: ScanTarget;
   readonly scan: SegmentScan;
@@ -115,12 +124,13 @@ async function recoverFiles(
   const active = toSegment(end.at, { base, end: activeEnd });
   requireEnd(endNote, endOf(active, end.scan.chain), active.path);
   await accept(groups);
-  const repairs: StorageRepair[] = [];
+  const repairs: StorageRepair[] = [...end.indexes.repairs];
   // Nothing was changed up to here; from here on nothing is refused.
   await repairTail(end.at, { from: end.scan.end, dirtyEnd, repairs });
   // A killed process may have left what no flush has covered yet (H45, H51).
   await rewrite(place, end.last);
   await place.fileSystem.sync(end.at.file);
+  removeStrayIndexes(place, end.sealed);
   await place.fileSystem.syncDirectory(place.directory);
   for (const { file } of files) {
     const isKept = file === end.at.file || file === spare?.file;
@@ -134,6 +144,7 @@ async function recoverFiles(
     chain: end.scan.chain,
     repairs,
     endNote,
+    pendingIndexes: end.indexes.pending,
   };
 }
 
@@ -150,22 +161,37 @@ async function findEnd(
   let chain = oldest === 1 ? CHAIN_START : undefined;
   let last: Stretch = { path: "", from: 0, to: 0 };
   const sealed: SealedSegment[] = [];
+  const indexes = new IndexCollection();
   for (let i = 0; i <= sequences.length; i++) {
     const sequence = sequences[i];
     if (sequence !== oldest + i) throw missing(place, oldest + i);
     const at = await into.open(sequence);
-    const scan = await scanSegment(at, chain, into.groups);
+    const scan = await scanByAnyMeans(at, chain, into.groups, indexes);
     const { base, end } = scan;
     if (scan.last < end) last = { path: at.path, from: scan.last, to: end };
     if (!scan.isSealed) {
       requireEntries(place, oldest, into.groups);
       const behind = sequences.slice(i + 1);
-      return { sealed, at, scan, last, behind };
+      return { indexes, sealed, at, scan, last, behind };
     }
     sealed.push({ sequence, hasCheckpoint: base > at.headerBytes, base, end });
     chain = scan.chain;
   }
   throw missing(place, oldest + sequences.length);
+}
+
+async function scanByAnyMeans(
+  target: ScanTarget,
+  chain: FrameChain | undefined,
+  groups: GroupTable,
+  indexes: IndexCollection,
+): Promise<SegmentScan> {
+  const found = await scanIndexed(target, chain, groups);
+  if (found.type === "taken") return found.scan;
+  if (found.type === "damaged") indexes.noteDamage(found.path, found.bytes);
+  const scan = await scanSegment(target, chain, groups);
+  indexes.add(target, scan);
+  return scan;
 }
 
 /** Entries that a checkpoint speaks of must have been moved or dropped. */
@@ -187,6 +213,20 @@ function requireEntries(
 function missing(place: LogPlace, sequence: number): RaftError {
   const file = segmentPath(place.directory, sequence);
   return corruption({ file, offset: 0 }, "the segment is missing");
+}
+
+/** Of segments that are gone, or are not full after all. */
+function removeStrayIndexes(
+  place: LogPlace,
+  sealed: readonly SealedSegment[],
+): void {
+  const { fileSystem, directory } = place;
+  const wanted = new Set(
+    sealed.map(({ sequence }) => indexPath(segmentPath(directory, sequence))),
+  );
+  for (const path of listIndexFiles(fileSystem, directory)) {
+    if (!wanted.has(path)) removeIfThere(fileSystem, path);
+  }
 }
 
 async function openSegment(

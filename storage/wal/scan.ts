@@ -22,6 +22,7 @@ import {
 } from "./format.ts";
 import { type FrameSource, type GroupTable, isKnownRecord } from "./groups.ts";
 import { readRecords, type RecordView } from "./records.ts";
+import { SegmentIndexBuilder } from "./segment_index.ts";
 import { isZero, segmentPath } from "./segment.ts";
 
 const CHUNK_BYTES = 1 << 20;
@@ -54,6 +55,8 @@ export interface SegmentScan {
   /** Behind the last frame. */
   readonly end: number;
   readonly isSealed: boolean;
+  /** What its index file is to hold; absent without frames. */
+  readonly index?: SegmentIndexBuilder | undefined;
 }
 
 /** What a segment is to the scan. */
@@ -107,22 +110,31 @@ export async function scanSegment(
   const { headerBytes } = target;
   let chain = before;
   let [base, last, end] = [headerBytes, headerBytes, headerBytes];
+  let index: SegmentIndexBuilder | undefined;
   for (;;) {
     const head = await loadFrame(target, window, { chain, offset: end });
     const isFirst = end === headerBytes;
     if (chain === undefined) requireCheckpoint(target, head);
     if (head === undefined) {
-      return { chain: chain ?? CHAIN_START, base, last, end, isSealed: false };
+      const isSealed = false;
+      return { chain: chain ?? CHAIN_START, base, last, end, isSealed, index };
     }
-    const isStart = chain === undefined;
-    applyFrame(target, window, { head, offset: end, groups, isFirst, isStart });
+    const isStart = isFirst && before === undefined;
     const { sequence, type } = head;
+    index ??= new SegmentIndexBuilder({
+      sequence: sequence - 1,
+      checksum: head.previous,
+    });
+    applyFrame(target, window, {
+      ...{ head, offset: end, groups, index },
+      ...{ isFirst, isStart },
+    });
     chain = { sequence, checksum: head.checksum, type };
     last = end;
     end += FRAME_HEADER_BYTES + head.bodyBytes;
     if (type === FRAME.checkpoint) base = end;
     if (type === FRAME.sealed) {
-      return { chain, base, last, end, isSealed: true };
+      return { chain, base, last, end, isSealed: true, index };
     }
   }
 }
@@ -189,6 +201,7 @@ interface ScannedFrame {
   readonly head: FrameHead;
   readonly offset: number;
   readonly groups: GroupTable;
+  readonly index: SegmentIndexBuilder;
   /** Whether it is the first of its segment. */
   readonly isFirst: boolean;
   /** Whether it is the first that is left of the log. */
@@ -225,6 +238,7 @@ function applyFrame(
     } catch (error) {
       throw corruption(at, "its records contradict those before", error);
     }
+    frame.index.add(record, source);
   }
 }
 

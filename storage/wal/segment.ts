@@ -19,6 +19,7 @@ import {
   writeFully,
 } from "./file_system.ts";
 
+const INDEX_NAME = /^\d{16}\.idx(\.tmp)?$/;
 const SEGMENT_NAME = /^(\d{16})\.wal$/;
 const ZEROS: Uint8Array = new Uint8Array(1 << 20);
 /** Synced in steps, so that the log's own flushes never wait for much. */
@@ -76,6 +77,21 @@ export interface LogPlace {
 /** Name of a segment in its directory. */
 export function segmentPath(directory: string, sequence: number): string {
   return join(directory, `${String(sequence).padStart(16, "0")}.wal`);
+}
+
+/** Path of the index file of a segment. */
+export function indexPath(segmentPath: string): string {
+  return segmentPath.replace(/\.wal$/, ".idx");
+}
+
+/** Paths of the index files in a directory, unfinished ones included. */
+export function listIndexFiles(
+  fileSystem: WalFileSystem,
+  directory: string,
+): string[] {
+  return fileSystem.list(directory)
+    .filter((name) => INDEX_NAME.test(name))
+    .map((name) => join(directory, name));
 }
 
 /** Numbers of the segments in a directory, ascending. */

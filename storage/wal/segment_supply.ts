@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errorCode } from "./file_system.ts";
+import { isOutOfSpace } from "./file_system.ts";
 import {
   createSegment,
   type LogPlace,
@@ -108,9 +108,4 @@ export class SegmentSupply {
       return undefined;
     }
   }
-}
-
-function isOutOfSpace(error: unknown): boolean {
-  const code = errorCode(error);
-  return code === "ENOSPC" || code === "EDQUOT";
 }

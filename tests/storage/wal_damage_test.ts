@@ -187,6 +187,10 @@ describe("a log with one bit flipped", () => {
     await run.storage.close();
     const disk = run.fileSystem;
     let tried = 0;
+    // With them, a segment is not gone through, and damage is found by reads.
+    for (const path of disk.paths()) {
+      if (path.endsWith(".idx")) disk.remove(path);
+    }
     for (const path of disk.paths()) {
       if (!path.endsWith(".wal") || path > activeSegment(disk)) continue;
       const bounds = frameBounds(disk.get(path));
@@ -295,8 +299,9 @@ describe("a log with a file missing or foreign", () => {
     for (const path of run.fileSystem.paths()) {
       const disk = run.fileSystem.kill();
       disk.remove(path);
-      const isNeeded = !(path.endsWith(".wal") && path > last) &&
-        !path.endsWith("/closed");
+      const isNeeded = path.endsWith(".wal")
+        ? path <= last
+        : path.endsWith("/identity");
       if (!isNeeded) {
         const { state } = await inspect(disk);
         assertEquals(state, run.states.at(-1));

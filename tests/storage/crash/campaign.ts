@@ -69,6 +69,12 @@ export interface CampaignOptions {
    * @default 40
    */
   readonly disksPerMoment?: number | undefined;
+  /**
+   * Share of the moments that are looked at, by chance.
+   *
+   * @default 1
+   */
+  readonly momentShare?: number | undefined;
   /** What the disk does not do though it says so. */
   readonly lie?: DiskLie | undefined;
   /** Told about each run when it is done. */
@@ -104,6 +110,7 @@ async function tryRun(options: CampaignOptions): Promise<CampaignReport> {
   for (const [moment, event] of run.events.entries()) {
     if (seen.size >= options.states) break;
     disks.add(isLie(event, lie) ? NO_EVENT : event);
+    if (!random.chance(options.momentShare ?? 1)) continue;
     const { submitted, acked } = disks.marks;
     const wanted = { states: run.states, from: acked, through: submitted };
     const perMoment = options.disksPerMoment ?? DISKS_PER_MOMENT;
