@@ -166,6 +166,7 @@ export const MARKS = [
   "clockJumped",
   "leaderStranded",
   "strandedInJoint",
+  "replacedInJointAsked",
   "foundingLearned",
   "windowFullOfBytes",
   "witnessCounted",

@@ -162,7 +162,7 @@ export class ProtocolNemesis {
         this.#world.memberOf(step.node)?.act((core) => core.campaign());
         return;
       case "read":
-        return this.#world.read(step.node);
+        return this.#stranding.ask(step.node);
       case "change":
         return this.#propose(step.node, this.#random.pick(WEIGHTY_KINDS));
       case "join":

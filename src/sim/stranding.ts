@@ -11,6 +11,7 @@ import type { SimMember } from "./member.ts";
 import type { ProtocolStep } from "./nemesis_protocol.ts";
 import { linksBetween, type SimNetwork } from "./network.ts";
 import type { SimOptions } from "./options.ts";
+import type { Oracle } from "./oracle.ts";
 import type { SimRandom } from "./prng.ts";
 import {
   drawStranded,
@@ -26,7 +27,11 @@ export interface StrandingWorld {
   readonly members: readonly SimMember[];
   readonly network: SimNetwork;
   readonly marks: MarkCounter;
+  readonly oracle: Oracle;
   leader(): SimMember | undefined;
+  memberOf(id: NodeId): SimMember | undefined;
+  /** A client asks a member for one read, besides all others. */
+  read(id: NodeId): void;
 }
 
 /** Longest time from the cut to the first campaigns and restarts. */
@@ -120,6 +125,16 @@ export class Stranding {
       const readMs = delay + this.#random.below(stepMs);
       this.#after(readMs, { type: "read", node: leader });
     }
+  }
+
+  /** A read is asked of a leader that was stranded. */
+  ask(id: NodeId): void {
+    const core = this.#world.memberOf(id)?.core;
+    const isReplaced = core?.role === "leader" &&
+      core.conf.votersOutgoing.length > 0 &&
+      core.term < this.#world.oracle.newestTerm;
+    if (isReplaced) this.#world.marks.hit("replacedInJointAsked");
+    this.#world.read(id);
   }
 
   get #ids(): NodeId[] {

@@ -31,7 +31,7 @@ const REACHED: Readonly<Record<ProtocolFaultKind, readonly Mark[]>> = {
   snapshot: ["snapshotTaken"],
   figureEight: ["figure8Quorum"],
   strandLeader: ["leaderStranded"],
-  strandInJoint: ["strandedInJoint", "electedByOlderConf"],
+  strandInJoint: ["strandedInJoint", "replacedInJointAsked"],
 };
 
 /** What an action needs to have something to act on. */
