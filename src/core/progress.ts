@@ -12,7 +12,8 @@ import type { LogIndex } from "./types.ts";
 
 /**
  * Denials in a row that prove a log lost. One can be an old answer that was
- * delayed; each further one answers a probe of its own.
+ * delayed; each further one answers a probe of its own, sent a heartbeat's
+ * round trip after the denial before it.
  */
 const PROOF_OF_LOSS = 3;
 
@@ -66,6 +67,8 @@ export class Progress {
   denials = 0;
   /** Whether an append was sent since the last denial. */
   hasAsked = true;
+  /** When the last denial came, on the leader's clock. */
+  deniedAt = 0;
   /** Highest commit index sent; at most `nextIndex - 1` counts as known. */
   sentCommit: LogIndex = 0;
   /** Learners do not count in quorums. */
@@ -116,9 +119,10 @@ export class Progress {
    * a heartbeat's answer before asking again: sending the same at once could
    * go on for ever.
    *
+   * @param now The leader's clock.
    * @returns Whether it was one.
    */
-  maybeDeny(rejected: LogIndex): boolean {
+  maybeDeny(rejected: LogIndex, now: number): boolean {
     const isDenial = this.state === "probe" && rejected > 0 &&
       rejected === this.matchIndex && this.nextIndex === rejected + 1;
     if (!isDenial) return false;
@@ -127,7 +131,16 @@ export class Progress {
     if (this.hasAsked) this.denials++;
     this.hasAsked = false;
     this.flowPaused = true;
+    this.deniedAt = now;
     return true;
+  }
+
+  /**
+   * Whether the answer to a heartbeat sent at `sentAt` lets a member that
+   * denied be asked again: old ones would bring but old denials (H26).
+   */
+  mayAskAgain(sentAt: number): boolean {
+    return this.denials === 0 || this.deniedAt === 0 || sentAt > this.deniedAt;
   }
 
   /** Starts to probe behind what is known to match, or behind a snapshot. */

@@ -274,7 +274,7 @@ function handleRejection(
   message: AppendEntriesResponse,
 ): void {
   const { index, hintIndex, hintTerm, from } = message;
-  if (progress.maybeDeny(index)) return;
+  if (progress.maybeDeny(index, raft.now)) return;
   // Skips all our entries of terms the follower cannot hold (C04).
   const probe = hintTerm > 0
     ? raft.log.runs.findConflictByTerm(hintIndex, hintTerm).index
@@ -328,10 +328,12 @@ export function handleHeartbeatResponse(
   message: HeartbeatResponse,
 ): void {
   progress.recentActive = true;
-  progress.flowPaused = false;
-  if (
-    progress.matchIndex < raft.log.lastIndex || progress.state === "probe"
-  ) maybeSendAppend(raft, message.from, "always");
+  if (progress.mayAskAgain(message.sentAt)) {
+    progress.flowPaused = false;
+    if (
+      progress.matchIndex < raft.log.lastIndex || progress.state === "probe"
+    ) maybeSendAppend(raft, message.from, "always");
+  }
   if (message.round > 0) confirmReads(raft, message.from, message.round);
 }
 

@@ -231,6 +231,38 @@ describe("a follower that lost what it acknowledged in this term (H80, H27)", ()
     assertEquals(cluster.node(1).commitIndex, 4);
   });
 
+  it("is not taken for one by old answers that come in a bunch (H26, H27)", () => {
+    const { cluster, time } = behind();
+    cluster.drop = () => false;
+    time.pass(4);
+    cluster.node(1).reportUnreachable(3);
+    const header = { from: 3, to: 1, term: 1 };
+    for (let i = 0; i < 5; i++) {
+      // Copies of what member 3 said when it lacked the entry, and of its
+      // answer to a heartbeat of that time, which lets it be asked again.
+      cluster.node(1).step({
+        type: "appendEntriesResponse",
+        ...header,
+        reject: true,
+        index: statusOf(cluster, 3).matchIndex,
+        hintIndex: 1,
+        hintTerm: 1,
+      });
+      cluster.node(1).step({
+        type: "heartbeatResponse",
+        ...header,
+        round: 0,
+        sentAt: 1_000,
+        leaseMs: 0,
+        priority: 0,
+      });
+      cluster.process(1);
+    }
+    assert(!statusOf(cluster, 3).lostLog);
+    time.pass(4);
+    assertEquals(statusOf(cluster, 3).state, "replicate");
+  });
+
   it("counts in no commit from the first doubt on", () => {
     const { cluster } = behind();
     cluster.node(1).reportUnreachable(3);
