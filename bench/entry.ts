@@ -16,6 +16,13 @@ const timed = z.object({ seconds });
 const placed = z.object({ directory: z.string() });
 const disk = z.object({ directory: z.string(), bytes: count, seconds });
 const stored = z.object({ directory: z.string(), seconds });
+const member = z.object({
+  id: count,
+  directory: z.string(),
+  addresses: z.array(z.string()),
+  stateBytes: count,
+  seconds,
+});
 const leading = z.object({
   directory: z.string(),
   followers: z.array(count),
@@ -56,6 +63,12 @@ async function main(command: string, options: unknown): Promise<void> {
       const { measureAppends } = await import("./appends.ts");
       const { directory, seconds } = stored.parse(options);
       return finish(await measureAppends(directory, seconds));
+    }
+    case "member": {
+      const { runMember } = await import("./snapshots.ts");
+      const figures = await runMember(member.parse(options));
+      // The others are needed until the leader has what it wants.
+      return figures === undefined ? undefined : finish(figures);
     }
     case "load": {
       const { measureLoad } = await import("./load.ts");

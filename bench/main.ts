@@ -23,6 +23,7 @@ import {
   runBench,
   type Runtime,
 } from "./processes.ts";
+import { measureSnapshots } from "./snapshots.ts";
 import {
   format,
   formatRatio,
@@ -30,6 +31,7 @@ import {
   type Spread,
   table,
 } from "./stats.ts";
+import { freePorts } from "./subjects.ts";
 
 const PARTS = ["core", "hosts", "storage", "http"] as const;
 
@@ -80,6 +82,7 @@ async function main(settings: Settings): Promise<void> {
     if (settings.only.includes("hosts")) await benchHosts(settings, runtime);
     if (settings.only.includes("storage")) {
       await benchAppends(settings, runtime, directory);
+      await benchSnapshots(settings, runtime, directory);
     }
     if (settings.only.includes("http")) {
       await benchDisk(settings, runtime, directory);
@@ -191,6 +194,55 @@ async function benchAppends(
       format(figures.appendsPerSecond * figures.bytes / (1 << 20)),
       formatRatio(figures.appendsPerSecond, figures.rawPerSecond),
       formatRatio(figures.appendsPerSecond, figures.sequentialPerSecond),
+    ]),
+  ));
+}
+
+const writeFigures = z.object({
+  writesPerSecond: z.number(),
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+});
+const snapshotFigures = z.object({
+  stateBytes: z.number(),
+  snapshotMs: z.number(),
+  quiet: writeFigures,
+  during: writeFigures,
+  rssBefore: z.number(),
+  rssPeak: z.number(),
+});
+
+/** The state whose snapshot is taken under load. */
+const STATE_BYTES = 256 << 20;
+
+async function benchSnapshots(
+  settings: Settings,
+  runtime: Runtime,
+  directory: string,
+): Promise<void> {
+  const ports = await freePorts(3);
+  const result = await measureSnapshots(runtime, directory, {
+    addresses: ports.map((port) => `127.0.0.1:${port}`),
+    seconds: settings.seconds ?? (settings.quick ? 3 : 10),
+    stateBytes: STATE_BYTES,
+  });
+  const figures = snapshotFigures.parse(result);
+  const { during, quiet, rssBefore, rssPeak, snapshotMs } = figures;
+  print("\nWrites of 256 bytes, 16 in flight, while all three members take a");
+  print(
+    `snapshot of 256 MiB (${format(snapshotMs)} ms; memory of the leader ` +
+      `${format(rssBefore / (1 << 20))} MiB before, at most ` +
+      `${format(rssPeak / (1 << 20))} MiB meanwhile):\n`,
+  );
+  const rows = [["without", quiet], ["meanwhile", during]] as const;
+  print(table(
+    ["snapshot", "writes/s", "p50 ms", "p99 ms", "p99 of without"],
+    rows.map(([name, figures]) => [
+      name,
+      format(figures.writesPerSecond),
+      format(figures.p50Ms),
+      format(figures.p99Ms),
+      formatRatio(figures.p99Ms, quiet.p99Ms),
     ]),
   ));
 }

@@ -120,7 +120,7 @@ function isLeader(status: unknown): boolean {
 }
 
 /** Ports that were free a moment ago; all are held before any is let go. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers: net.Server[] = [];
   const ports: number[] = [];
   for (let held = 0; held < count; held++) {
