@@ -336,6 +336,8 @@ export interface SnapshotStart {
     readonly term: number;
     readonly conf: ConfState;
   };
+  /** Names the very bytes, if the sender can tell them from others. */
+  readonly token: string | undefined;
 }
 
 /** First item of a hello: tells our port from any other. */
@@ -363,9 +365,18 @@ const accept = z.tuple([
   incarnation.nullish(),
 ], z.unknown());
 const refusal = z.tuple([shortText, shortText], z.unknown());
-const snapshotStart = z.tuple([id, id, id, id, id, id, z.unknown()]);
-const snapshotChunk = z.tuple([natural, z.instanceof(Uint8Array)]);
-const snapshotEnd = z.tuple([natural, z.int().min(0).max(0xffff_ffff)]);
+const crc = z.int().min(0).max(0xffff_ffff);
+const snapshotHead = [id, id, id, id, id, id, z.unknown()] as const;
+// Version 2 knows neither names nor checksums of parts.
+const snapshotStart = z.union([
+  z.tuple([...snapshotHead, z.string().min(1).max(512).nullable()]),
+  z.tuple(snapshotHead),
+]);
+const snapshotChunk = z.union([
+  z.tuple([natural, z.instanceof(Uint8Array), crc]),
+  z.tuple([natural, z.instanceof(Uint8Array)]),
+]);
+const snapshotEnd = z.tuple([natural, crc]);
 const snapshotAck = z.tuple([z.boolean(), shortText]);
 
 /** A hello as an array; the inverse of {@linkcode parseHello}. */
@@ -422,20 +433,28 @@ export function parseRefusal(input: unknown): Refusal {
 
 /** Checks the start of a snapshot's transfer. */
 export function parseSnapshotStart(input: unknown): SnapshotStart {
-  const [group, from, to, term, index, snapshotTerm, conf] = snapshotStart
-    .parse(input);
+  const [group, from, to, term, index, snapshotTerm, conf, token = null] =
+    snapshotStart.parse(input);
   const meta = { index, term: snapshotTerm, conf: parseConfState(conf) };
-  return { group, from, to, term, meta };
+  return { group, from, to, term, meta, token: token ?? undefined };
 }
 
-/** Checks a piece of a snapshot: offset and bytes. */
+/** Checks the offset from which a receiver wants a snapshot. */
+export function parseSnapshotWanted(input: unknown): number {
+  return natural.parse(input);
+}
+
+/**
+ * Checks a piece of a snapshot: offset, bytes, and since version 3 the CRC-32
+ * of all that was sent in this transfer, this piece included.
+ */
 export function parseSnapshotChunk(
   input: unknown,
-): readonly [number, Uint8Array] {
+): readonly [number, Uint8Array, number?] {
   return snapshotChunk.parse(input);
 }
 
-/** Checks the end of a snapshot: length and CRC-32 of the whole. */
+/** Checks the end of a snapshot: where it is, and CRC-32 of what was sent. */
 export function parseSnapshotEnd(input: unknown): readonly [number, number] {
   return snapshotEnd.parse(input);
 }

@@ -131,6 +131,20 @@ export type GroupEvent =
     readonly kind: "taken" | "installed";
   }
   | {
+    /**
+     * A snapshot could not be stored (`snapshotFailed`), or a stored one could
+     * not be read when a follower was to get it (`corrupt`, `storageFailed`).
+     * The member goes on, and takes another one.
+     */
+    readonly type: "snapshotProblem";
+    /** Where the snapshot is. */
+    readonly index: LogIndex;
+    /** What went wrong, for programs. */
+    readonly code: RaftErrorCode;
+    /** What went wrong, for people; names the file. */
+    readonly reason: string;
+  }
+  | {
     readonly type: "peer";
     readonly node: NodeId;
     readonly state: "connected" | "unreachable" | "rejected";

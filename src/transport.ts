@@ -19,8 +19,9 @@
  * 7. What is handed to `receive` is the receiver's own: no byte of it changes
  *    later (H121).
  * 8. After `close` resolves nothing is delivered, nothing is left running.
- * 9. A snapshot arrives whole and in order, or `sendSnapshot` rejects; a part
- *    never passes for the whole.
+ * 9. A snapshot arrives in order from the offset its receiver asks for to its
+ *    end, or `sendSnapshot` rejects; a part never passes for the whole. What
+ *    came before a connection broke is as it was sent (H65, H66).
  *
  * @module
  */
@@ -96,8 +97,16 @@ export interface SnapshotTransfer {
   readonly term: Term;
   /** What it contains. */
   readonly meta: SnapshotMeta;
-  /** Its data, to be read once, as fast as the reader takes it. */
-  readonly chunks: AsyncIterable<Uint8Array>;
+  /**
+   * Names the very bytes of the data: a receiver that has some of them from an
+   * earlier transfer of the same name needs only the rest (H66).
+   */
+  readonly token?: string | undefined;
+  /**
+   * The data from an offset on, by default from its start; to be asked for
+   * once, and read as fast as the reader takes it.
+   */
+  chunks(fromOffset?: number): AsyncIterable<Uint8Array>;
 }
 
 /** Who the transport speaks for. */

@@ -30,7 +30,13 @@ export const DEFAULT_MAX_FRAME_BYTES: number = 16 << 20;
 export const MAX_HANDSHAKE_BYTES = 4_096;
 
 /** The protocol versions this code speaks. */
-export const PROTOCOL_VERSIONS = { min: 2, max: 2 } as const;
+export const PROTOCOL_VERSIONS = { min: 2, max: 3 } as const;
+
+/**
+ * The first version in which the receiver of a snapshot says from where it
+ * wants it, and each piece carries a checksum.
+ */
+export const RESUMING_VERSION = 3;
 
 /**
  * The byte after the length: version in the upper half, kind in the lower.
@@ -47,6 +53,8 @@ export const FRAME_KIND = {
   snapshotChunk: 0x15,
   snapshotEnd: 0x16,
   snapshotAck: 0x17,
+  /** Since version 3. */
+  snapshotWanted: 0x18,
 } as const;
 
 /**

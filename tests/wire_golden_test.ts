@@ -5,7 +5,14 @@
 import { describe, it } from "node:test";
 import { assertEquals } from "@std/assert";
 import { encodePlainCbor } from "../src/codec.ts";
-import { helloToArray, parseAccept, parseHello } from "../src/schema.ts";
+import {
+  helloToArray,
+  parseAccept,
+  parseHello,
+  parseSnapshotChunk,
+  parseSnapshotStart,
+  parseSnapshotWanted,
+} from "../src/schema.ts";
 import {
   decodeControl,
   decodeFrame,
@@ -42,6 +49,8 @@ const GOLDEN: { readonly [T in Message["type"]]: string } = {
   removed: "0000000c119900018710010102000207",
   quiesce: "0000000b119900018611010102030c",
 };
+
+const NONE = new Uint8Array(0);
 
 const HELLO = {
   versions: { min: 1, max: 2 },
@@ -124,6 +133,35 @@ describe("the wire format", () => {
       "000000081682061affffffff",
       "000000041782f560",
     ]);
+  });
+
+  it("encodes what version 3 added to a snapshot to exactly these bytes, and back", () => {
+    const conf = [[1], [], [], [], [], false, [], []];
+    const start = [1, 2, 3, 4, 5, 6, conf, "token"];
+    const piece = [5, new Uint8Array([1]), 0xffff_ffff] as const;
+    const frames = [
+      encodeControlFrame(FRAME_KIND.snapshotStart, start),
+      encodeControlFrame(FRAME_KIND.snapshotWanted, 300_000),
+      encodeControlFrame(FRAME_KIND.snapshotChunk, piece),
+    ];
+    assertEquals(frames.map(hex), [
+      "00000018148801020304050688810180808080f4808065746f6b656e",
+      "00000006181a000493e0",
+      "0000000a15830541011affffffff",
+    ]);
+    const bodies = frames.map((frame) => frame.subarray(FRAME_HEADER_BYTES));
+    const [first = NONE, second = NONE, third = NONE] = bodies;
+    const { token, meta } = decodeControl(first, parseSnapshotStart);
+    assertEquals([token, meta.index, meta.term], ["token", 5, 6]);
+    assertEquals(decodeControl(second, parseSnapshotWanted), 300_000);
+    assertEquals(decodeControl(third, parseSnapshotChunk), piece);
+    // And as version 2 has them.
+    const older = encodeControlFrame(
+      FRAME_KIND.snapshotStart,
+      start.slice(0, 7),
+    );
+    const body = older.subarray(FRAME_HEADER_BYTES);
+    assertEquals(decodeControl(body, parseSnapshotStart).token, undefined);
   });
 
   it("lets later versions append items to hello and consent", () => {

@@ -26,6 +26,7 @@ import type {
   TransportHandler,
   TransportIdentity,
 } from "../src/transport.ts";
+import { copyChunks, untilAborted } from "./memory/snapshots.ts";
 
 /** Settings of a {@linkcode MemoryNetwork}. All have defaults. */
 export interface MemoryNetworkOptions {
@@ -357,7 +358,8 @@ class MemoryTransport implements Transport {
     }
     const closing = this.#closing.signal;
     const progress = { isWhole: false };
-    const chunks = copyChunks(transfer.chunks, [signal, closing], progress);
+    const chunks = (fromOffset = 0) =>
+      copyChunks(transfer.chunks(fromOffset), [signal, closing], progress);
     const { address: from, incarnation } = endpoint.identity;
     const whole = { ...transfer, chunks };
     const taken = snapshot(from, whole, incarnation ?? null);
@@ -465,36 +467,4 @@ function deliverFrame(
     return target.handler.refused(from.address, error.code, error.message);
   }
   deliver(target, from, envelopes);
-}
-
-async function* copyChunks(
-  chunks: AsyncIterable<Uint8Array>,
-  signals: readonly AbortSignal[],
-  progress: { isWhole: boolean },
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    for (const signal of signals) {
-      if (signal.aborted) throw signal.reason;
-    }
-    yield new Uint8Array(chunk);
-  }
-  progress.isWhole = true;
-}
-
-/** Settles as `task` does, or rejects once one of the signals is aborted. */
-function untilAborted(
-  task: Promise<void>,
-  signals: readonly AbortSignal[],
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      reject(signals.find(({ aborted }) => aborted)?.reason);
-      finish();
-    };
-    const finish = () => {
-      for (const signal of signals) signal.removeEventListener("abort", abort);
-    };
-    for (const signal of signals) signal.addEventListener("abort", abort);
-    task.then(resolve, reject).finally(finish);
-  });
 }

@@ -88,6 +88,10 @@ export class Member<C, R, Q, A> implements Participant {
       onFailure: (error) => this.fail(error),
       onApplied: (entries, outcomes) => this.#applied(entries, outcomes),
       onSnapshot: (meta, kind) => this.#snapshotStored(meta, kind),
+      onSnapshotProblem: ({ index }, { code, message: reason }) => {
+        const type = "snapshotProblem";
+        this.#announcer.events.emit({ type, index, code, reason });
+      },
     };
     const engine = engineParts(options, hooks);
     this.#peers = engine.peers;

@@ -7,6 +7,7 @@
 import type { Message } from "../core/message.ts";
 import type { RawNode } from "../core/raw_node.ts";
 import type { Entry, NodeId, SnapshotMeta } from "../core/types.ts";
+import type { RaftError } from "../errors.ts";
 import type { ApplyOutcome, MachineRunner } from "../rsm/machine_runner.ts";
 import { Announcer } from "./announcer.ts";
 import { Applier } from "./applier.ts";
@@ -56,6 +57,8 @@ export interface MemberHooks<R> {
   ) => void;
   /** A snapshot is durable. */
   readonly onSnapshot: (meta: SnapshotMeta, kind: SnapshotKind) => void;
+  /** A snapshot could not be stored or read; the member goes on. */
+  readonly onSnapshotProblem: (meta: SnapshotMeta, error: RaftError) => void;
 }
 
 /** The parts that belong to the protocol and its I/O. */
@@ -89,6 +92,7 @@ export function engineParts<C, R, Q, A>(
   const { group, node } = settings;
   const { clock, pipeline, storage, tasks } = services;
   const { inTurn, onApplied, onFailure, onSnapshot, send, wake } = hooks;
+  const { onSnapshotProblem } = hooks;
   const peers = new Peers(node, core.conf);
   const shared = { group, node, core, clock, tasks, inTurn, onFailure };
   const applier = new Applier({ ...shared, runner, onApplied });
@@ -110,6 +114,7 @@ export function engineParts<C, R, Q, A>(
       meta: options.snapshot,
       addressOf: (id) => peers.addressOf(id),
       onSnapshot,
+      onProblem: onSnapshotProblem,
     }),
   };
 }

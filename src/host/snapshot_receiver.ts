@@ -29,6 +29,8 @@ export interface SnapshotReceiverOptions {
   readonly clock: Clock;
   /** Lends the storage's writer. */
   readonly taker: Pick<SnapshotTaker, "hold" | "resume">;
+  /** A snapshot could not be stored; the member goes on. */
+  readonly onProblem: (meta: SnapshotMeta, error: RaftError) => void;
   /** The storage failed for good. */
   readonly onFailure: (error: unknown) => void;
   /** Runs `work` within a turn. */
@@ -42,13 +44,15 @@ export type Admission = (message: InstallSnapshot) => IgnoredReason | null;
 interface Incoming {
   readonly admit: Admission;
   readonly message: InstallSnapshot;
-  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly transfer: SnapshotTransfer;
   readonly controller: AbortController;
   /**
    * `storing`: may be given up. `installing`: its data is durable, the core
    * is about to have it.
    */
   state: "waiting" | "storing" | "installing";
+  /** Whether what came of it may be of use when it comes again (H66). */
+  isUseful: boolean;
   /** Resolves when storage's writer and the log are free for the next. */
   readonly ended: Promise<void>;
   readonly end: () => void;
@@ -81,7 +85,8 @@ export class SnapshotReceiver {
    * Takes a snapshot whole: resolves once the machine has it.
    *
    * @throws {RaftError} If it is refused, replaced by a newer one, or does
-   * not arrive whole; then nothing of it is left.
+   * not arrive whole; then nothing of it is seen, but what came is gone on
+   * with when a snapshot of the same token comes.
    */
   async receive(transfer: SnapshotTransfer, admit: Admission): Promise<void> {
     if (this.#stopped !== null) throw this.#stopped;
@@ -94,6 +99,11 @@ export class SnapshotReceiver {
       await this.#install(incoming);
     } catch (error) {
       if (isRaftError(error, "storageFailed")) this.#options.onFailure(error);
+      if (isRaftError(error, "snapshotFailed")) {
+        this.#options.inTurn(() =>
+          this.#options.onProblem(transfer.meta, error)
+        );
+      }
       throw error;
     } finally {
       this.#leave(incoming);
@@ -110,7 +120,9 @@ export class SnapshotReceiver {
     const current = this.#current;
     if (current === null || current.state !== "storing") return;
     const objection = this.#objection(current);
-    if (objection !== null) current.controller.abort(objection);
+    if (objection === null) return;
+    current.isUseful = false;
+    current.controller.abort(objection);
   }
 
   /** Gives everything up; the member takes part no longer. */
@@ -154,11 +166,15 @@ export class SnapshotReceiver {
 
   async #store(incoming: Incoming): Promise<void> {
     const { clock, group, storage, taker } = this.#options;
-    const { chunks, controller: { signal }, message } = incoming;
+    const { controller: { signal }, message, transfer } = incoming;
+    const { token } = transfer;
     incoming.state = "storing";
     await unlessAborted(taker.hold(), signal);
-    const writer = await storage.snapshotWriter(group, message.snapshot);
+    const writer = await storage.snapshotWriter(group, message.snapshot, {
+      token,
+    });
     try {
+      const chunks = transfer.chunks(writer.offset);
       for await (const chunk of paced(chunks, { clock, signal })) {
         await writer.write(chunk);
       }
@@ -166,6 +182,10 @@ export class SnapshotReceiver {
       if (signal.aborted) throw signal.reason;
       incoming.state = "installing";
       await writer.commit();
+    } catch (error) {
+      // Another failure behind the first, which is the one to tell about.
+      if (incoming.isUseful) await writer.suspend().catch(() => {});
+      throw error;
     } finally {
       await writer.abort();
     }
@@ -194,7 +214,9 @@ export class SnapshotReceiver {
       if (found !== null) this.#options.core.step(message);
       return found;
     });
-    if (objection !== null) throw objection;
+    if (objection === null) return;
+    incoming.isUseful = false;
+    throw objection;
   }
 
   #objection(incoming: Incoming): RaftError | null {
@@ -236,9 +258,10 @@ function newIncoming(transfer: SnapshotTransfer, admit: Admission): Incoming {
   return {
     admit,
     message: messageOf(transfer),
-    chunks: transfer.chunks,
+    transfer,
     controller: new AbortController(),
     state: "waiting",
+    isUseful: true,
     ended: new Promise((resolve) => {
       end = resolve;
     }),

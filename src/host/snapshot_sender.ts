@@ -12,10 +12,11 @@ import type {
   GroupId,
   LogIndex,
   NodeId,
+  SnapshotMeta,
   Term,
 } from "../core/types.ts";
-import { RaftError } from "../errors.ts";
-import type { Storage } from "../storage.ts";
+import { isRaftError, RaftError } from "../errors.ts";
+import type { SnapshotReader, Storage } from "../storage.ts";
 import type { BulkLane } from "./bulk_lane.ts";
 import type { Clock } from "./clock.ts";
 import { paced } from "./paced.ts";
@@ -55,6 +56,8 @@ export interface SnapshotSenderOptions {
   readonly electionMs: number;
   /** Where a member is reached. */
   readonly addressOf: (id: NodeId) => string | undefined;
+  /** A stored snapshot cannot be read; called within a turn. */
+  readonly onUnreadable: (meta: SnapshotMeta, error: RaftError) => void;
   /** Runs `work` within a turn. */
   readonly inTurn: (work: () => void) => void;
 }
@@ -71,6 +74,15 @@ interface Transfer {
   age: number;
   /** When it may begin. */
   readonly notBefore: number;
+  /** What the own storage came to when it read the snapshot. */
+  problem: RaftError | undefined;
+}
+
+/** A snapshot that a member has got a part of, perhaps. */
+interface Begun {
+  readonly reader: SnapshotReader;
+  /** Own snapshots taken since. */
+  age: number;
 }
 
 /** How often sending to a member failed in a row. */
@@ -84,6 +96,11 @@ export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
   readonly #transfers = new Map<NodeId, Transfer>();
   readonly #failures = new Map<NodeId, Failures>();
+  /**
+   * What each member is getting, kept when a transfer fails: it goes on with
+   * the same bytes, however many newer ones there are by then (H66).
+   */
+  readonly #begun = new Map<NodeId, Begun>();
   /** The term in which the transfers began. */
   #term: Term = 0;
 
@@ -106,6 +123,9 @@ export class SnapshotSender {
     for (const transfer of this.#transfers.values()) {
       if (transfer.age <= MAX_AGE) index = Math.min(index, transfer.index);
     }
+    for (const { age, reader } of this.#begun.values()) {
+      if (age <= MAX_AGE) index = Math.min(index, reader.meta.index);
+    }
     return index;
   }
 
@@ -126,6 +146,7 @@ export class SnapshotSender {
       index: message.snapshot.index,
       age: 0,
       notBefore: this.#failures.get(to)?.retryAt ?? 0,
+      problem: undefined,
     };
     this.#transfers.set(to, transfer);
     this.#maybeStart(transfer);
@@ -134,13 +155,23 @@ export class SnapshotSender {
   /** The member took a snapshot of its own. */
   took(): void {
     for (const transfer of this.#transfers.values()) transfer.age++;
+    for (const [peer, begun] of this.#begun) {
+      begun.age++;
+      if (!this.#isSending(peer)) this.#forgetOld(peer);
+    }
   }
 
   /** Gives up what is needed no more, begins what has waited. */
   tick(): void {
     this.leaderChanged();
-    if (this.#transfers.size === 0) return;
+    if (this.#transfers.size + this.#begun.size === 0) return;
     const { progress } = this.#options.core.status();
+    for (const [peer, { reader }] of this.#begun) {
+      const known = progress.find(({ id }) => id === peer);
+      const hasIt = known === undefined ||
+        known.matchIndex >= reader.meta.index;
+      if (hasIt && !this.#isSending(peer)) this.#forget(peer);
+    }
     for (const [peer, transfer] of [...this.#transfers]) {
       const known = progress.find(({ id }) => id === peer);
       const hasIt = known !== undefined && known.matchIndex >= transfer.index;
@@ -164,6 +195,7 @@ export class SnapshotSender {
   /** Gives everything up. */
   stop(why: string): void {
     for (const peer of [...this.#transfers.keys()]) this.#cancel(peer, why);
+    for (const peer of [...this.#begun.keys()]) this.#forget(peer);
     this.#failures.clear();
   }
 
@@ -180,27 +212,62 @@ export class SnapshotSender {
   }
 
   async #run(transfer: Transfer): Promise<void> {
-    const { addressOf, clock, core, group, lane, storage } = this.#options;
+    const { addressOf, core, group, lane } = this.#options;
     const { controller: { signal }, message } = transfer;
     const { from, snapshot, term, to } = message;
     const address = addressOf(to);
-    const reader = await storage.snapshotReader(group);
-    const isEnough = reader !== undefined &&
-      reader.meta.index >= snapshot.index;
-    if (!isEnough || address === undefined) {
+    if (address === undefined) {
       throw new RaftError(
         "unsupported",
-        `Cannot send the snapshot at ${snapshot.index} to member ${to}: the storage has ${reader?.meta.index}, the address is ${address}`,
+        `Cannot send the snapshot at ${snapshot.index} to member ${to}: its address is not known`,
       );
     }
-    const { meta } = reader;
+    const reader = await this.#begin(transfer);
+    const { meta, token } = reader;
     transfer.index = meta.index;
     // A witness keeps no data: to know where the log begins is enough (H89).
     const isWitness = core.conf.witnesses.includes(to);
-    const stored = isWitness ? nothing() : reader.chunks();
-    const chunks = paced(stored, { clock, signal });
-    const data = { group, from, to, term, meta, chunks };
+    const content = isWitness ? { chunks: nothing } : {
+      token,
+      chunks: (fromOffset?: number) => this.#read(transfer, reader, fromOffset),
+    };
+    const data = { group, from, to, term, meta, ...content };
     await lane.send(address, data, signal);
+  }
+
+  /** What the member has begun to get, else the newest. */
+  async #begin(transfer: Transfer): Promise<SnapshotReader> {
+    const { group, storage } = this.#options;
+    const { snapshot, to } = transfer.message;
+    const begun = this.#begun.get(to);
+    if (begun !== undefined) return begun.reader;
+    const reader = await storage.snapshotReader(group);
+    const isEnough = reader !== undefined &&
+      reader.meta.index >= snapshot.index;
+    if (isEnough && this.#transfers.get(to) === transfer) {
+      this.#begun.set(to, { reader, age: 0 });
+      return reader;
+    }
+    reader?.release?.();
+    throw new RaftError(
+      "unsupported",
+      `Cannot send the snapshot at ${snapshot.index} to member ${to}: the storage has ${reader?.meta.index}`,
+    );
+  }
+
+  async *#read(
+    transfer: Transfer,
+    reader: SnapshotReader,
+    fromOffset: number | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { clock } = this.#options;
+    const { signal } = transfer.controller;
+    try {
+      yield* paced(reader.chunks(fromOffset), { clock, signal });
+    } catch (error) {
+      if (isRaftError(error) && !signal.aborted) transfer.problem = error;
+      throw error;
+    }
   }
 
   #taken(transfer: Transfer): void {
@@ -208,6 +275,7 @@ export class SnapshotSender {
     if (this.#transfers.get(to) !== transfer) return;
     transfer.state = "sent";
     this.#failures.delete(to);
+    this.#forget(to);
     this.#options.core.reportSnapshot(to, true);
   }
 
@@ -216,6 +284,8 @@ export class SnapshotSender {
     const { to } = transfer.message;
     if (this.#transfers.get(to) !== transfer) return;
     this.#transfers.delete(to);
+    if (transfer.problem === undefined) this.#forgetOld(to);
+    else this.#unreadable(to, transfer.problem);
     const count = this.#failures.get(to)?.count ?? 0;
     const delay = Math.min(FIRST_DELAY * 2 ** count, MAX_DELAY) * electionMs;
     const retryAt = clock.now() + delay;
@@ -223,10 +293,34 @@ export class SnapshotSender {
     core.reportSnapshot(to, false);
   }
 
+  /** The next attempt is with another one. */
+  #unreadable(peer: NodeId, error: RaftError): void {
+    const meta = this.#begun.get(peer)?.reader.meta;
+    this.#forget(peer);
+    const isGone = error.code === "compacted";
+    if (meta !== undefined && !isGone) this.#options.onUnreadable(meta, error);
+  }
+
+  #isSending(peer: NodeId): boolean {
+    return this.#transfers.get(peer)?.state === "sending";
+  }
+
+  /** The log behind it is kept no longer. */
+  #forgetOld(peer: NodeId): void {
+    const begun = this.#begun.get(peer);
+    if (begun !== undefined && begun.age > MAX_AGE) this.#forget(peer);
+  }
+
+  #forget(peer: NodeId): void {
+    this.#begun.get(peer)?.reader.release?.();
+    this.#begun.delete(peer);
+  }
+
   #cancel(peer: NodeId, why: string): void {
     const transfer = this.#transfers.get(peer);
     if (transfer === undefined) return;
     this.#transfers.delete(peer);
+    this.#forget(peer);
     transfer.controller.abort(
       new RaftError(
         "unreachable",

@@ -14,6 +14,10 @@ import type { Clock } from "./clock.ts";
 import { paced } from "./paced.ts";
 import type { Tasks } from "./tasks.ts";
 
+/** Election timeouts to wait after the first failure; doubled with each. */
+const FIRST_DELAY = 4;
+const MAX_DELAY = 256;
+
 /** A state of the machine, and which one it is. */
 export interface Capture {
   readonly meta: SnapshotMeta;
@@ -34,8 +38,11 @@ export interface SnapshotTakerOptions {
   readonly index: LogIndex;
   /** The state as of the last apply; `null` while there is none to take. */
   readonly capture: () => Capture | null;
+  readonly electionMs: number;
   /** A snapshot is durable; called within a turn. */
   readonly onTaken: (meta: SnapshotMeta) => void;
+  /** One could not be stored, and is tried again later; within a turn. */
+  readonly onProblem: (meta: SnapshotMeta, error: RaftError) => void;
   /** Storage or machine failed for good. */
   readonly onFailure: (error: unknown) => void;
   /** Runs `work` within a turn. */
@@ -73,6 +80,11 @@ export class SnapshotTaker {
   #run: Run | null = null;
   /** Whether the storage's writer is lent to a snapshot coming in. */
   #isHeld = false;
+  /** Whether one is due though nothing was applied since the last. */
+  #isRetaking = false;
+  /** How often storing failed in a row, and when to try again. */
+  #failures = 0;
+  #retryAt = -Infinity;
   /** Why this storage stores no snapshots; asked once, then left alone. */
   #unsupported: RaftError | null = null;
   #waiting: Waiting[] = [];
@@ -100,6 +112,7 @@ export class SnapshotTaker {
   look(): void {
     if (this.#run !== null || this.#isHeld) return;
     if (this.#unsupported !== null || !this.#isDue) return;
+    if (this.#options.clock.now() < this.#retryAt) return;
     const capture = this.#options.capture();
     if (capture === null) return;
     let end = () => {};
@@ -154,8 +167,16 @@ export class SnapshotTaker {
       };
       signal?.addEventListener("abort", onAbort);
       this.#waiting.push(waiting);
+      // Somebody may have made room.
+      this.#retryAt = -Infinity;
       this.#options.inTurn(() => this.look());
     });
+  }
+
+  /** The one that is stored is no good: another one takes its place. */
+  retake(): void {
+    this.#isRetaking = true;
+    this.look();
   }
 
   /** Gives the storage's writer away; what is being stored is given up. */
@@ -177,6 +198,7 @@ export class SnapshotTaker {
   installed(index: LogIndex): void {
     this.#entries = 0;
     this.#bytes = 0;
+    this.#isRetaking = false;
     this.#reached(index);
   }
 
@@ -203,6 +225,7 @@ export class SnapshotTaker {
   get #isDue(): boolean {
     const { maxBytes, maxEntries } = this.#options;
     return this.#entries >= maxEntries || this.#bytes >= maxBytes ||
+      this.#isRetaking ||
       this.#waiting.some(({ from }) => from > this.#index);
   }
 
@@ -237,6 +260,8 @@ export class SnapshotTaker {
 
   #stored({ capture }: Run): void {
     this.#run = null;
+    this.#isRetaking = false;
+    this.#failures = 0;
     this.#options.onTaken(capture.meta);
     this.#reached(capture.meta.index);
     this.look();
@@ -251,8 +276,20 @@ export class SnapshotTaker {
       else if (isRaftError(error, "unsupported")) {
         this.#unsupported = error;
         this.#rejectAll(error);
+      } else if (isRaftError(error, "snapshotFailed")) {
+        this.#putOff(run, error);
       } else this.#options.onFailure(error);
     });
+  }
+
+  /** What is due stays due; those who wait may ask again (H56). */
+  #putOff({ capture }: Run, error: RaftError): void {
+    const { clock, electionMs, onProblem } = this.#options;
+    const delay = Math.min(FIRST_DELAY * 2 ** this.#failures, MAX_DELAY);
+    this.#failures++;
+    this.#retryAt = clock.now() + delay * electionMs;
+    this.#rejectAll(error);
+    onProblem(capture.meta, error);
   }
 
   #reached(index: LogIndex): void {

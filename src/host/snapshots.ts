@@ -82,6 +82,8 @@ export interface SnapshotsOptions {
   readonly addressOf: (id: NodeId) => string | undefined;
   /** A snapshot is durable, and restored if it came in (H75). */
   readonly onSnapshot: (meta: SnapshotMeta, kind: SnapshotKind) => void;
+  /** One could not be stored, or not be read; the member goes on. */
+  readonly onProblem: (meta: SnapshotMeta, error: RaftError) => void;
   /** Storage or machine failed for good. */
   readonly onFailure: (error: unknown) => void;
   /** Runs `work` within a turn. */
@@ -119,14 +121,16 @@ export class Snapshots {
     this.#newest = options.meta;
     const { bulk, clock, storage, tasks } = services;
     const shared = { clock, core, group, inTurn, node, storage, tasks };
-    const { onFailure } = options;
+    const { onFailure, onProblem } = options;
     this.#taker = new SnapshotTaker({
       ...shared,
       maxEntries: settings.entries,
       maxBytes: settings.bytes,
       index: options.meta.index,
       capture: () => this.#capture(),
+      electionMs,
       onTaken: (meta) => this.#taken(meta),
+      onProblem,
       onFailure,
     });
     this.#captures = new Captures({ capture: () => this.#capture(), inTurn });
@@ -135,10 +139,12 @@ export class Snapshots {
       lane: bulk,
       electionMs,
       addressOf: options.addressOf,
+      onUnreadable: (meta, error) => this.#unreadable(meta, error),
     });
     this.#receiver = new SnapshotReceiver({
       ...shared,
       taker: this.#taker,
+      onProblem,
       onFailure,
     });
   }
@@ -265,6 +271,12 @@ export class Snapshots {
     this.#options.onSnapshot(meta, "taken");
   }
 
+  /** What cannot be read cannot be sent: the sound state is stored anew (H60). */
+  #unreadable(meta: SnapshotMeta, error: RaftError): void {
+    this.#options.onProblem(meta, error);
+    this.#taker.retake();
+  }
+
   /**
    * Cuts the log, now that the snapshot is durable (H54), but not what slow
    * followers read, nor what a member that is getting a snapshot needs next
@@ -295,6 +307,7 @@ export class Snapshots {
     if (signal.aborted) return;
     const reader = await storage.snapshotReader(group);
     if (reader?.meta.index !== meta.index) {
+      reader?.release?.();
       throw new RaftError(
         "corrupt",
         `Cannot restore the snapshot at ${meta.index} of group ${group}: the storage has ${
@@ -302,9 +315,13 @@ export class Snapshots {
         }`,
       );
     }
-    // Only a witness gets an empty one: it keeps no state.
-    if (reader.bytes === 0) return runner.skipTo(meta.index);
-    await runner.restore(meta, paced(reader.chunks(), { clock, signal }));
+    try {
+      // Only a witness gets an empty one: it keeps no state.
+      if (reader.bytes === 0) return runner.skipTo(meta.index);
+      await runner.restore(meta, paced(reader.chunks(), { clock, signal }));
+    } finally {
+      reader.release?.();
+    }
   }
 
   #installed(meta: SnapshotMeta): void {

@@ -34,6 +34,20 @@ export async function eventually(
   }
 }
 
+/** @throws {Error} If the condition does not hold. */
+export function check(condition: boolean, what: string): void {
+  if (!condition) throw new Error(`The transport breaks its contract: ${what}`);
+}
+
+/** @throws {Error} If the task resolves. */
+export async function rejects(
+  what: string,
+  task: Promise<unknown>,
+): Promise<void> {
+  const outcome = await task.then(() => "resolved", () => "rejected");
+  check(outcome === "rejected", what);
+}
+
 /** A snapshot that was taken. */
 export interface TakenSnapshot {
   readonly address: string;
@@ -51,10 +65,16 @@ export class Host implements TransportHandler {
   }[] = [];
   readonly refusals: { readonly code: string; readonly reason: string }[] = [];
   readonly snapshots: TakenSnapshot[] = [];
+  /** Bytes of a snapshot that came before its connection broke. */
+  kept: Uint8Array = new Uint8Array(0);
   /** Snapshots that are arriving. */
   openSnapshots = 0;
   /** Thrown in place of taking the next snapshot, half-way. */
   snapshotFailure: Error | undefined;
+  /** Bytes of snapshots that came, all transfers together. */
+  snapshotBytes = 0;
+  /** Whether to go on later with what came before a transfer failed. */
+  keepsParts = false;
   /** Whether to stop reading a snapshot half-way as if it were whole. */
   skipsSnapshots = false;
   readonly identity: TransportIdentity;
@@ -119,14 +139,19 @@ export class Host implements TransportHandler {
     { chunks, ...transfer }: SnapshotTransfer,
   ): Promise<void> {
     this.openSnapshots++;
+    const parts: Uint8Array[] = [this.kept];
     try {
-      const parts: Uint8Array[] = [];
-      for await (const chunk of chunks) {
+      for await (const chunk of chunks(this.kept.length)) {
         parts.push(chunk);
+        this.snapshotBytes += chunk.length;
         if (this.snapshotFailure !== undefined) throw this.snapshotFailure;
         if (this.skipsSnapshots) return;
       }
       this.snapshots.push({ address, transfer, bytes: concatenate(parts) });
+      this.kept = new Uint8Array(0);
+    } catch (error) {
+      if (this.keepsParts) this.kept = concatenate(parts);
+      throw error;
     } finally {
       this.openSnapshots--;
     }

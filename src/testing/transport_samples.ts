@@ -133,7 +133,8 @@ export function sampleSnapshot(): {
     to: 5,
     term: 6,
     meta: { index: 77, term: 5, conf: CONF },
-    chunks: chunksOf(bytes),
+    token: "the bytes of the sample",
+    chunks: (fromOffset = 0) => chunksOf(bytes.subarray(fromOffset)),
   };
   return { transfer, bytes };
 }

@@ -4,10 +4,11 @@
  * @module
  */
 import { isSame } from "./is_same.ts";
-import { sampleFrames, sampleSnapshot } from "./transport_samples.ts";
-import { eventually, Host } from "./transport_host.ts";
+import { check, eventually, Host, rejects } from "./transport_host.ts";
+import { sampleFrames } from "./transport_samples.ts";
+import { TransportSnapshotCases } from "./transport_snapshot_cases.ts";
 import type { Entry } from "../core/types.ts";
-import type { Envelope, SnapshotTransfer, Transport } from "../transport.ts";
+import type { Envelope, Transport } from "../transport.ts";
 
 /** How a case wants its transport. */
 export interface TransportSetup {
@@ -76,6 +77,7 @@ export function transportCases(
   options: TransportSuiteOptions,
 ): TransportCase[] {
   const suite = new TransportSuite(options);
+  const snapshots = new TransportSnapshotCases(() => suite.host());
   const property = (name: string, body: () => Promise<void>) => ({
     name,
     run: () => suite.run(body),
@@ -127,15 +129,19 @@ export function transportCases(
     ),
     property(
       "a snapshot arrives whole, in order, with its meta",
-      () => suite.carriesSnapshots(),
+      () => snapshots.carriesSnapshots(),
     ),
     property(
       "a snapshot that is not taken rejects at its sender",
-      () => suite.reportsSnapshotFailures(),
+      () => snapshots.reportsSnapshotFailures(),
     ),
     property(
       "an aborted snapshot rejects and never passes for a whole one",
-      () => suite.abortsSnapshots(),
+      () => snapshots.abortsSnapshots(),
+    ),
+    property(
+      "a snapshot arrives from the offset its receiver asks for, also after its connection broke (H66)",
+      () => snapshots.resumesSnapshots(),
     ),
   ];
 }
@@ -166,9 +172,9 @@ class TransportSuite {
 
   async deliversUnchanged(): Promise<void> {
     const [a, b, c] = [
-      await this.#host(),
-      await this.#host(),
-      await this.#host(),
+      await this.host(),
+      await this.host(),
+      await this.host(),
     ];
     const frames = sampleFrames();
     await a.connect(b);
@@ -193,7 +199,7 @@ class TransportSuite {
   }
 
   async boundsItsQueue(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     const frame = [append([command(1, new Uint8Array(BURST_ENTRY_BYTES))])];
     let taken = 0;
@@ -208,7 +214,7 @@ class TransportSuite {
   }
 
   async reportsAbsence(): Promise<void> {
-    const a = await this.#host();
+    const a = await this.host();
     const nobody = await this.#options.freeAddress();
     await eventually("a peer that is not there is unreachable", () => {
       a.transport.send(nobody, HELLO);
@@ -222,7 +228,7 @@ class TransportSuite {
   }
 
   async namesTheSender(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host("clients:1")];
+    const [a, b] = [await this.host(), await this.host("clients:1")];
     await a.connect(b);
     await b.connect(a);
     for (const [host, other] of [[a, b], [b, a]] as const) {
@@ -249,10 +255,10 @@ class TransportSuite {
   async refuses(
     stranger: { readonly deployment?: string } & TransportSetup,
   ): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     const { deployment = DEPLOYMENT, ...setup } = stranger;
-    const foreign = await this.#host(undefined, { deployment, setup });
+    const foreign = await this.host(undefined, { deployment, setup });
     await eventually("a foreign peer is refused and told so", () => {
       foreign.transport.send(b.address, HELLO);
       return b.refusals.length > 0 &&
@@ -266,7 +272,7 @@ class TransportSuite {
   }
 
   async closesOn(bytes: Uint8Array): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     const from = await this.#options.freeAddress();
     const deployment = DEPLOYMENT;
@@ -283,21 +289,21 @@ class TransportSuite {
   }
 
   async findsAgain(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     await b.transport.close();
     await eventually("a peer that went away is missed", () => {
       a.transport.send(b.address, HELLO);
       return a.states(b.address).at(-1)?.type === "unreachable";
     });
-    const again = await this.#host(undefined, { address: b.address });
+    const again = await this.host(undefined, { address: b.address });
     await a.connect(again);
     const state = a.states(b.address).at(-1);
     check(state?.type === "connected", "the return of a peer was not told");
   }
 
   async handsOver(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     const copies: Envelope[][] = [];
     const kept: (readonly Envelope[])[] = [];
@@ -320,13 +326,13 @@ class TransportSuite {
   }
 
   async closes(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
+    const [a, b] = [await this.host(), await this.host()];
     await a.connect(b);
     for (let i = 0; i < 100; i++) a.transport.send(b.address, HELLO);
     await Promise.all([b.transport.close(), b.transport.close()]);
     const count = b.received.length + b.states(a.address).length;
     check(!b.transport.send(a.address, HELLO), "a closed transport sends");
-    const again = await this.#host(undefined, { address: b.address });
+    const again = await this.host(undefined, { address: b.address });
     await a.connect(again);
     check(
       b.received.length + b.states(a.address).length === count,
@@ -338,56 +344,8 @@ class TransportSuite {
     );
   }
 
-  async carriesSnapshots(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
-    const { transfer, bytes } = sampleSnapshot();
-    await a.sendSnapshot(b, transfer);
-    const [arrived] = b.snapshots;
-    check(arrived !== undefined, "no snapshot arrived");
-    check(arrived?.address === a.address, "a snapshot has a wrong sender");
-    const { chunks: _, ...rest } = transfer;
-    check(isSame(arrived?.transfer, rest), "what a snapshot is changed");
-    check(isSame(arrived?.bytes, bytes), "a snapshot's bytes changed");
-  }
-
-  async reportsSnapshotFailures(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
-    b.snapshotFailure = new Error("Cannot take a snapshot: the disk is full");
-    const { transfer } = sampleSnapshot();
-    await rejects("a failed snapshot resolves", a.sendSnapshot(b, transfer));
-    b.snapshotFailure = undefined;
-    b.skipsSnapshots = true;
-    const skipped = sampleSnapshot().transfer;
-    await rejects("half a snapshot is enough", a.sendSnapshot(b, skipped));
-    b.skipsSnapshots = false;
-    const source = new Error("Cannot read: damaged");
-    const next = sampleSnapshot().transfer;
-    await rejects(
-      "a snapshot whose source fails resolves",
-      a.sendSnapshot(b, { ...next, chunks: failing(next, source) }),
-    );
-    await eventually("the receiver is let go", () => b.openSnapshots === 0);
-    check(b.snapshots.length === 0, "half a snapshot was taken as a whole");
-    await a.sendSnapshot(b, sampleSnapshot().transfer);
-    check(b.snapshots.length === 1, "the next snapshot was not taken");
-  }
-
-  async abortsSnapshots(): Promise<void> {
-    const [a, b] = [await this.#host(), await this.#host()];
-    const controller = new AbortController();
-    const { transfer } = sampleSnapshot();
-    const chunks = abortAfterFirst(transfer, controller);
-    const sending = a.sendSnapshot(
-      b,
-      { ...transfer, chunks },
-      controller.signal,
-    );
-    await rejects("an aborted snapshot resolves", sending);
-    await eventually("the receiver is let go", () => b.openSnapshots === 0);
-    check(b.snapshots.length === 0, "half a snapshot was taken as a whole");
-  }
-
-  async #host(
+  /** A host of its own, started; closed when the case is over. */
+  async host(
     clientAddress?: string,
     options: {
       readonly address?: string;
@@ -439,33 +397,4 @@ function append(entries: readonly Entry[]): Envelope {
 
 function command(index: number, data: Uint8Array): Entry {
   return { type: "command", term: 1, index, data };
-}
-
-async function* failing(
-  { chunks }: SnapshotTransfer,
-  error: Error,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    yield chunk;
-    throw error;
-  }
-}
-
-async function* abortAfterFirst(
-  { chunks }: SnapshotTransfer,
-  controller: AbortController,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    yield chunk;
-    controller.abort(new Error("Cannot go on: enough"));
-  }
-}
-
-function check(condition: boolean, what: string): void {
-  if (!condition) throw new Error(`The transport breaks its contract: ${what}`);
-}
-
-async function rejects(what: string, task: Promise<unknown>): Promise<void> {
-  const outcome = await task.then(() => "resolved", () => "rejected");
-  check(outcome === "rejected", what);
 }

@@ -50,7 +50,7 @@ function metaAt(index: number): SnapshotMeta {
 async function* noChunks(): AsyncGenerator<Uint8Array> {}
 
 function transferTo(to: NodeId): SnapshotTransfer {
-  const chunks = noChunks();
+  const chunks = () => noChunks();
   return { group: 1, from: 1, to, term: 1, meta: metaAt(1), chunks };
 }
 
@@ -79,6 +79,7 @@ class Bench {
     status: () => ({ progress: this.core.progress }),
     reportSnapshot: (peer, ok) => this.reports.push([peer, ok]),
   };
+  readonly unreadable: (readonly [SnapshotMeta, string])[] = [];
   /** Where the storage's snapshot is. */
   stored = 10;
   readonly sender: SnapshotSender;
@@ -100,6 +101,7 @@ class Bench {
       tasks: new Tasks(),
       electionMs: 100,
       addressOf: (id) => `host-${id}`,
+      onUnreadable: (meta, { code }) => this.unreadable.push([meta, code]),
       inTurn: (work) => work(),
     });
   }

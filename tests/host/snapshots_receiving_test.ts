@@ -232,7 +232,7 @@ describe("a snapshot", () => {
       assertEquals(commits.length, 1);
     }));
 
-  it("is given up when the member stops", () =>
+  it("is kept for later, as far as it came, when the member stops (H66)", () =>
     withMemoryWorld(3, async (world) => {
       const scene = await behind(world);
       const { follower } = scene;
@@ -244,6 +244,7 @@ describe("a snapshot", () => {
       await world.value(follower.stop());
       await world.settle();
       assertEquals(coming().type, "rejected");
-      assertEquals(world.disk(follower.node).snapshotEvents, ["open", "abort"]);
+      const events = world.disk(follower.node).snapshotEvents;
+      assertEquals(events, ["open", "suspend", "abort"]);
     }));
 });

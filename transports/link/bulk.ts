@@ -1,7 +1,9 @@
 /**
- * A snapshot on a connection of its own: start, chunks with their offsets,
- * end with length and checksum, and the receiver's word that it is taken.
- * The receiver's pongs show that it is alive while its disk works.
+ * A snapshot on a connection of its own: start, the receiver's word from where
+ * it wants it, chunks with offsets and checksums, end, and the receiver's word
+ * that it is taken. The receiver's pongs show that it is alive while its disk
+ * works. In version 2 of the protocol every transfer is from the start, and
+ * only the end has a checksum.
  *
  * @module
  */
@@ -12,11 +14,13 @@ import {
   parseSnapshotChunk,
   parseSnapshotEnd,
   parseSnapshotStart,
+  parseSnapshotWanted,
 } from "../../src/schema.ts";
 import {
   decodeControl,
   encodeControlFrame,
   FRAME_KIND,
+  RESUMING_VERSION,
 } from "../../src/wire.ts";
 import { RejectedError } from "./channel.ts";
 import { crc32 } from "./crc32.ts";
@@ -85,12 +89,15 @@ export async function sendSnapshot(
   try {
     if (signal.aborted) throw signal.reason;
     // Both at once: a receiver that fails half-way says so while we write.
-    const answer = readAck(opened, watch);
-    const written = writeAll(channel, transfer, signal);
+    const { verdict, wanted } = readAnswers(opened, watch);
+    const isResuming = opened.accept.version >= RESUMING_VERSION;
+    const written = isResuming
+      ? writeWanted(channel, transfer, { wanted, signal })
+      : writeWhole(channel, transfer, signal);
     const problem = await Promise.race([
-      answer,
-      written.then(() => answer, (error) => {
-        if (error instanceof BrokenChannelError) return answer;
+      verdict,
+      written.then(() => verdict, (error) => {
+        if (error instanceof BrokenChannelError) return verdict;
         throw error;
       }),
     ]);
@@ -133,16 +140,37 @@ function failed(address: string, what: string, cause?: unknown): RaftError {
   );
 }
 
-/** The receiver's verdict: empty if it took the snapshot. Never rejects. */
-async function readAck(
+/** What the receiver says. Neither ever rejects. */
+interface Answers {
+  /** Empty if it took the snapshot. */
+  readonly verdict: Promise<string>;
+  /** From where it wants it; never settles if it does not want it. */
+  readonly wanted: Promise<number>;
+}
+
+function readAnswers(opened: OpenedChannel, watch: Watch): Answers {
+  let want: (offset: number) => void = () => {};
+  const wanted = new Promise<number>((resolve) => {
+    want = resolve;
+  });
+  const verdict = readVerdict(opened, watch, (offset) => want(offset));
+  return { verdict, wanted };
+}
+
+async function readVerdict(
   { reader }: OpenedChannel,
   watch: Watch,
+  onWanted: (offset: number) => void,
 ): Promise<string> {
   try {
     for (;;) {
       const frame = await watch.next(reader);
       if (frame === null) return "the peer closed the connection";
       if (frame.kind === FRAME_KIND.pong) continue;
+      if (frame.kind === FRAME_KIND.snapshotWanted) {
+        onWanted(decodeControl(frame.body, parseSnapshotWanted));
+        continue;
+      }
       if (frame.kind !== FRAME_KIND.snapshotAck) {
         return `the peer answered with a frame of kind ${frame.kind}`;
       }
@@ -169,26 +197,62 @@ async function write(
   }
 }
 
-async function writeAll(
+function startToArray(
+  { group, from, to, term, meta }: SnapshotTransfer,
+): unknown[] {
+  const what = [meta.index, meta.term, confStateToArray(meta.conf)];
+  return [group, from, to, term, ...what];
+}
+
+async function writeWanted(
   channel: ByteChannel,
-  { group, from, to, term, meta, chunks }: SnapshotTransfer,
+  transfer: SnapshotTransfer,
+  { wanted, signal }: {
+    readonly wanted: Promise<number>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const start = [...startToArray(transfer), transfer.token ?? null];
+  await write(channel, FRAME_KIND.snapshotStart, start);
+  let offset = await wanted;
+  let checksum = 0;
+  for await (const piece of pieces(transfer.chunks(offset), signal)) {
+    checksum = crc32(piece, checksum);
+    const chunk = [offset, piece, checksum];
+    await write(channel, FRAME_KIND.snapshotChunk, chunk);
+    offset += piece.length;
+  }
+  await write(channel, FRAME_KIND.snapshotEnd, [offset, checksum]);
+}
+
+/** As version 2 has it. */
+async function writeWhole(
+  channel: ByteChannel,
+  transfer: SnapshotTransfer,
   signal: AbortSignal,
 ): Promise<void> {
-  const what = [meta.index, meta.term, confStateToArray(meta.conf)];
-  const start = [group, from, to, term, ...what];
+  const start = startToArray(transfer);
   await write(channel, FRAME_KIND.snapshotStart, start);
   let offset = 0;
   let checksum = 0;
+  for await (const piece of pieces(transfer.chunks(), signal)) {
+    await write(channel, FRAME_KIND.snapshotChunk, [offset, piece]);
+    offset += piece.length;
+    checksum = crc32(piece, checksum);
+  }
+  await write(channel, FRAME_KIND.snapshotEnd, [offset, checksum]);
+}
+
+async function* pieces(
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += MAX_CHUNK_BYTES) {
       if (signal.aborted) throw signal.reason;
-      const piece = chunk.subarray(at, at + MAX_CHUNK_BYTES);
-      await write(channel, FRAME_KIND.snapshotChunk, [offset, piece]);
-      offset += piece.length;
-      checksum = crc32(piece, checksum);
+      yield chunk.subarray(at, at + MAX_CHUNK_BYTES);
     }
   }
-  await write(channel, FRAME_KIND.snapshotEnd, [offset, checksum]);
 }
 
 /** What receiving needs to know. */
@@ -205,20 +269,22 @@ export interface Receiver {
 export async function receiveSnapshot(
   { handler, config }: Receiver,
   { channel, reader }: { channel: ByteChannel; reader: FrameReader },
-  sender: Pick<Hello, "address" | "incarnation">,
+  sender: Pick<Hello, "address" | "incarnation" | "versions">,
 ): Promise<void> {
   const watch = new Watch(channel, config);
-  let writing: Promise<void> | undefined;
+  const voice = new Voice(channel);
   const pulse = new Ticker(config.keepaliveMs, () => {
-    writing ??= channel.write(PONG).then(() => {
-      writing = undefined;
-    }, () => channel.destroy());
+    if (!voice.isBusy) voice.say(PONG).catch(() => channel.destroy());
   });
+  const version = Math.min(sender.versions.max, config.protocol.max);
+  const ask = version < RESUMING_VERSION
+    ? undefined
+    : (offset: number) =>
+      voice.say(encodeControlFrame(FRAME_KIND.snapshotWanted, offset));
   try {
-    const problem = await take({ handler, reader, watch }, sender);
+    const problem = await take({ handler, reader, watch, ask }, sender);
     pulse.stop();
-    await writing;
-    await channel.write(
+    await voice.say(
       encodeControlFrame(FRAME_KIND.snapshotAck, [
         problem === "",
         problem.slice(0, 500),
@@ -228,26 +294,63 @@ export async function receiveSnapshot(
   } finally {
     pulse.stop();
     watch.stop();
-    await writing;
+    await voice.silence();
   }
+}
+
+/** Writes one frame after the other: a channel takes one at a time. */
+class Voice {
+  readonly #channel: ByteChannel;
+  #last: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(channel: ByteChannel) {
+    this.#channel = channel;
+  }
+
+  /** Whether a frame is on its way. */
+  get isBusy(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /** Resolves once the frame is written; the channel's errors pass through. */
+  async say(frame: Uint8Array): Promise<void> {
+    this.#waiting++;
+    const said = this.#last.then(() => this.#channel.write(frame));
+    this.#last = said.catch(() => {});
+    try {
+      await said;
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** Waits until no frame is on its way. */
+  silence(): Promise<void> {
+    return this.#last;
+  }
+}
+
+/** What the data of a snapshot comes through. */
+interface Intake {
+  readonly reader: FrameReader;
+  readonly watch: Watch;
+  /** Tells the sender from where it is wanted; not in version 2. */
+  readonly ask: ((offset: number) => Promise<void>) | undefined;
 }
 
 /** Hands the snapshot to the host; the problem, or nothing. */
 async function take(
-  { handler, reader, watch }: {
-    handler: TransportHandler;
-    reader: FrameReader;
-    watch: Watch;
-  },
+  { handler, ...intake }: Intake & { readonly handler: TransportHandler },
   { address, incarnation }: Pick<Hello, "address" | "incarnation">,
 ): Promise<string> {
-  const frame = await watch.next(reader);
+  const frame = await intake.watch.next(intake.reader);
   if (frame === null) return "it ended before it began";
   if (frame.kind !== FRAME_KIND.snapshotStart) throw misplaced(frame.kind);
   const start = decodeControl(frame.body, parseSnapshotStart);
   if (handler.snapshot === undefined) return "it takes no snapshots";
   const progress: Progress = { isWhole: false, violation: undefined };
-  const chunks = readChunks(reader, watch, progress);
+  const chunks = (fromOffset = 0) => readChunks(intake, fromOffset, progress);
   try {
     await handler.snapshot(address, { ...start, chunks }, incarnation);
   } catch (error) {
@@ -266,12 +369,12 @@ interface Progress {
 }
 
 async function* readChunks(
-  reader: FrameReader,
-  watch: Watch,
+  intake: Intake,
+  fromOffset: number,
   progress: Progress,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* readPieces(reader, watch);
+    yield* readPieces(intake, fromOffset);
     progress.isWhole = true;
   } catch (error) {
     if (error instanceof RaftError) progress.violation = error;
@@ -280,10 +383,11 @@ async function* readChunks(
 }
 
 async function* readPieces(
-  reader: FrameReader,
-  watch: Watch,
+  { reader, watch, ask }: Intake,
+  fromOffset: number,
 ): AsyncGenerator<Uint8Array> {
-  let offset = 0;
+  await ask?.(fromOffset);
+  let offset = ask === undefined ? 0 : fromOffset;
   let checksum = 0;
   for (;;) {
     const frame = await watch.next(reader);
@@ -298,11 +402,14 @@ async function* readPieces(
     if (frame.kind !== FRAME_KIND.snapshotChunk) throw misplaced(frame.kind);
     // The chunk is the receiver's own (H121).
     const body = frame.owned ? frame.body : frame.body.slice();
-    const [at, bytes] = decodeControl(body, parseSnapshotChunk);
-    if (at !== offset) throw damaged(at, offset);
-    offset += bytes.length;
+    const [at, bytes, sum] = decodeControl(body, parseSnapshotChunk);
     checksum = crc32(bytes, checksum);
-    yield bytes;
+    // A part that is kept when the connection breaks was checked before (H65).
+    const isWhole = ask === undefined || sum === checksum;
+    if (at !== offset || !isWhole) throw damaged(at, offset);
+    offset += bytes.length;
+    const known = Math.max(0, fromOffset - at);
+    if (known < bytes.length) yield bytes.subarray(known);
   }
 }
 

@@ -64,7 +64,8 @@ export async function transferOf(
     to: follower.node,
     term: leader.status().term,
     meta: reader.meta,
-    chunks: reader.chunks(),
+    token: reader.token,
+    chunks: (fromOffset) => reader.chunks(fromOffset),
     ...changes,
   };
 }

@@ -16,6 +16,8 @@ export interface FakeTransfer {
   readonly transfer: Omit<SnapshotTransfer, "chunks">;
   /** Chunks handed to the receiver. */
   chunkCount: number;
+  /** From where the receiver wanted it. */
+  fromOffset: number;
   fate: "running" | "taken" | "failed";
   /** Why it failed. */
   error: unknown;
@@ -59,12 +61,16 @@ export class FakeBulk {
       to: to.address,
       transfer,
       chunkCount: 0,
+      fromOffset: 0,
       fate: "running",
       error: undefined,
     };
     this.transfers.push(record);
     const progress = { isWhole: false };
-    const handed = this.#chunks(record, chunks, { signal, progress });
+    const handed = (fromOffset = 0) => {
+      record.fromOffset = fromOffset;
+      return this.#chunks(record, chunks(fromOffset), { signal, progress });
+    };
     try {
       const taken = to.handler.snapshot?.(
         from.address,
