@@ -20,6 +20,15 @@ import {
 
 const CHUNK_COUNT = 5;
 const CHUNK_BYTES = 50_000;
+/** Chunks that cover all of the data, with what came before in them. */
+const OVERLAPPING = [
+  [0, 70_000],
+  [0, 70_000],
+  [10_000, 10_100],
+  [69_999, 120_000],
+  [120_000, 250_000],
+  [0, 250_000],
+] as const;
 
 /** The cases of storages that keep snapshots. */
 export class SnapshotCases {
@@ -133,6 +142,94 @@ export class SnapshotCases {
     await checkData(again, metaAt(5, 1));
   }
 
+  async takesChunksByOffset(): Promise<void> {
+    const [storage] = await this.#open();
+    const data = joined(6);
+    const writer = await storage.snapshotWriter(1, metaAt(6, 1));
+    checkSame(writer.offset, 0, "it begins with something");
+    const early = await writer.write(data.subarray(10, 20), 10);
+    checkSame(early, false, "bytes before it are missing");
+    checkSame(writer.offset, 0, "a chunk that came too early was taken");
+    for (const [from, to] of OVERLAPPING) {
+      const taken = await writer.write(data.subarray(from, to), from);
+      checkSame(taken, true, `the chunk at ${from} was not taken`);
+    }
+    checkSame(writer.offset, data.length, "some came twice, or is missing");
+    await writer.commit();
+    await checkData(storage, metaAt(6, 1));
+  }
+
+  async resumes(): Promise<void> {
+    let [storage] = await this.#open();
+    const data = joined(6);
+    const options = { token: "the sender's very bytes" };
+    for (const end of [0, 90_000, 90_001, 200_000]) {
+      const before = await storage.snapshotWriter(1, metaAt(6, 1), options);
+      await before.write(data.subarray(before.offset, end));
+      await before.suspend();
+      await before.suspend();
+      await rejection(() => before.commit(), "it was suspended");
+      checkSame(await storage.snapshotReader(1), undefined, "half of it");
+      const after = await storage.snapshotWriter(1, metaAt(6, 1), options);
+      checkSame(after.offset, end, "it is not gone on with");
+      await after.suspend();
+    }
+    [storage] = await this.#bench.reopen();
+    const last = await storage.snapshotWriter(1, metaAt(6, 1), options);
+    check(last.offset <= 200_000, "more is there than was written");
+    await last.write(data.subarray(last.offset));
+    await last.commit();
+    await checkData(storage, metaAt(6, 1));
+  }
+
+  async mixesNothing(): Promise<void> {
+    const [storage] = await this.#open();
+    const others = [
+      { meta: metaAt(6, 1), token: "others" },
+      { meta: metaAt(7, 1), token: "ours" },
+      { meta: metaAt(6, 1), token: undefined },
+    ];
+    for (const { meta, token } of others) {
+      const first = await storage.snapshotWriter(1, metaAt(6, 1), {
+        token: "ours",
+      });
+      await first.write(new Uint8Array(100_000));
+      await first.suspend();
+      const second = await storage.snapshotWriter(1, meta, { token });
+      checkSame(second.offset, 0, "bytes of another snapshot are there");
+      await second.abort();
+    }
+    const aborted = await storage.snapshotWriter(1, metaAt(6, 1), {
+      token: "ours",
+    });
+    await aborted.write(new Uint8Array(100_000), aborted.offset);
+    await aborted.abort();
+    const anew = await storage.snapshotWriter(1, metaAt(6, 1), {
+      token: "ours",
+    });
+    checkSame(anew.offset, 0, "what was thrown away is there");
+    await anew.abort();
+    await store(storage, metaAt(6, 1));
+    await checkData(storage, metaAt(6, 1));
+  }
+
+  async namesBytes(): Promise<void> {
+    const [storage] = await this.#open();
+    await store(storage, metaAt(5, 1));
+    const first = await storage.snapshotReader(1);
+    const again = await storage.snapshotReader(1);
+    checkSame(first?.token, again?.token, "the same bytes have two names");
+    await store(storage, metaAt(7, 1));
+    const other = await storage.snapshotReader(1);
+    const isNamed = first?.token !== undefined;
+    check(!isNamed || other?.token !== first.token, "one name for two");
+    for (const reader of [first, again, other]) {
+      reader?.release?.();
+      reader?.release?.();
+    }
+    await checkData(storage, metaAt(7, 1));
+  }
+
   /** Group 1 with entries 1 to 10 of term 1. */
   async #open(): Promise<[Storage]> {
     const [storage] = await this.#bench.open();
@@ -153,6 +250,15 @@ function chunks(index: number): Uint8Array[] {
     { length: CHUNK_COUNT },
     (_, i) => new Uint8Array(CHUNK_BYTES).fill(index + i),
   );
+}
+
+/** The same in one piece. */
+function joined(index: number): Uint8Array {
+  const data = new Uint8Array(CHUNK_COUNT * CHUNK_BYTES);
+  for (const [i, chunk] of chunks(index).entries()) {
+    data.set(chunk, i * CHUNK_BYTES);
+  }
+  return data;
 }
 
 async function store(storage: Storage, meta: SnapshotMeta): Promise<void> {
@@ -179,4 +285,5 @@ async function checkData(storage: Storage, meta: SnapshotMeta): Promise<void> {
     }
     checkSame(at, bytes, "the snapshot is not whole");
   }
+  reader.release?.();
 }

@@ -149,6 +149,22 @@ const SNAPSHOTS: CaseTable<SnapshotCases> = [
     "a snapshot the log does not reach counts for nothing until it is installed (H54)",
     (suite) => suite.forgetsUninstalled(),
   ],
+  [
+    "chunks of a snapshot may come twice and overlap; one that comes too early changes nothing (H65)",
+    (suite) => suite.takesChunksByOffset(),
+  ],
+  [
+    "a snapshot that was suspended is gone on with where it ended, also after a crash (H66)",
+    (suite) => suite.resumes(),
+  ],
+  [
+    "what came of one snapshot is never mixed into another (H65)",
+    (suite) => suite.mixesNothing(),
+  ],
+  [
+    "the token of a snapshot names its bytes and no others",
+    (suite) => suite.namesBytes(),
+  ],
 ];
 
 /**
