@@ -117,7 +117,17 @@ export class FakeFileSystem implements WalFileSystem {
   removeDirectory(path: string): void {
     this.#announce({ type: "removeDirectory", path });
     if (this.list(path).length > 0) throw new SystemError("ENOTEMPTY", path);
-    this.#change(path, (names) => void names.delete(path));
+    const inside = this.#unsyncedNames.filter(({ folder }) => folder === path);
+    // A folder takes with it what was in it, synced or not: one that is made
+    // later under the same name is another folder.
+    this.#change(path, (names) => {
+      for (const name of [...names.keys()]) {
+        if (name === path || name.startsWith(`${path}/`)) names.delete(name);
+      }
+      this.#unsyncedNames = this.#unsyncedNames.filter((change) =>
+        names !== this.#durableNames || !inside.includes(change)
+      );
+    });
   }
 
   list(path: string): readonly string[] {

@@ -114,3 +114,24 @@ export async function recordRun(
   }
   return { fileSystem, states, storage };
 }
+
+/** The type of every record that stands in the segments of a disk. */
+export function recordTypes(fileSystem: FakeFileSystem): number[] {
+  const types: number[] = [];
+  for (const path of fileSystem.paths()) {
+    if (path.endsWith(".wal")) types.push(...typesIn(fileSystem.get(path)));
+  }
+  return types;
+}
+
+function typesIn(content: Uint8Array): number[] {
+  const types: number[] = [];
+  const view = new DataView(content.buffer, content.byteOffset);
+  for (let at = HEADER_BYTES; content[at] === 0xb5;) {
+    const end = at + 32 + view.getUint32(at + 4, true);
+    for (at += 32; at < end; at += 20 + view.getUint32(at + 4, true)) {
+      types.push(view.getUint32(at + 8, true));
+    }
+  }
+  return types;
+}
