@@ -51,7 +51,7 @@ const NO_EFFECT: EntryEffect = { type: "none" };
 export class Applier {
   readonly #member: MemberView;
   readonly #world: World;
-  readonly #replica: Replica;
+  #replica: Replica;
   #appliedIndex: LogIndex = 0;
   #appliedTerm: Term = 0;
   /** The newest configuration that was applied; durable if the machine is. */
@@ -71,12 +71,7 @@ export class Applier {
   constructor(member: MemberView, world: World) {
     this.#member = member;
     this.#world = world;
-    const { subject, options } = world;
-    this.#replica = newReplica({
-      subject,
-      sessions: options.sessions,
-      isDurable: options.host.durableMachine,
-    });
+    this.#replica = emptyReplica(world);
   }
 
   /** Whether entries wait to be applied. */
@@ -92,6 +87,12 @@ export class Applier {
   /** The newest configuration that was applied by an entry. */
   get conf(): AppliedConf | undefined {
     return this.#conf;
+  }
+
+  /** The machine's state is lost, durable or not. */
+  lose(): void {
+    this.#replica = emptyReplica(this.#world);
+    this.#forget();
   }
 
   /** The process starts, with what its machine and its disk hold. */
@@ -340,4 +341,9 @@ export class Applier {
       readAt: Math.max(this.#appliedIndex, this.#replica.heldIndex),
     });
   }
+}
+
+function emptyReplica({ subject, options }: World): Replica {
+  const { sessions, host } = options;
+  return newReplica({ subject, sessions, isDurable: host.durableMachine });
 }

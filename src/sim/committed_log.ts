@@ -181,6 +181,11 @@ export class VoteRegister {
     return before;
   }
 
+  /** A voter has forgotten whom it voted for. */
+  forget(voter: NodeId): void {
+    for (const votes of this.#votes.values()) votes[voter] = undefined;
+  }
+
   /** Whom a voter gave its vote of a term to, if to anybody. */
   candidateOf(term: Term, voter: NodeId): NodeId | undefined {
     return this.#votes.get(term)?.[voter];

@@ -205,15 +205,24 @@ export class ConfChecks {
       return isQuorum(
         conf,
         (voter) =>
-          voter === id || (this.#diskOf(voter)?.hardState.term ?? 0) <= term,
+          voter === id ||
+          (this.#viewOf(voter)?.disk.hardState.term ?? 0) <= term,
       );
     }
     if (!votesIn(conf, id) || conf.witnesses.includes(id)) return false;
     if (this.#mustApplyFirst(core)) return false;
     const { lastIndex } = core;
     const lastTerm = core.termAt(lastIndex) ?? 0;
+    // Who begins with nothing helps nobody who has something (H80).
+    const isNoHelp = (voter: NodeId) => {
+      const loss = this.#viewOf(voter)?.loss;
+      return loss?.isTurnedAway === true ||
+        lastIndex > 0 && loss?.isHalfFilled === true;
+    };
+    if (isNoHelp(id)) return false;
     return isQuorum(conf, (voter) => {
-      const log = this.#diskOf(voter)?.durable;
+      const log = this.#viewOf(voter)?.disk.durable;
+      if (isNoHelp(voter)) return false;
       return voter === id || log === undefined || log.lastTerm < lastTerm ||
         log.lastTerm === lastTerm && log.lastIndex <= lastIndex;
     });
@@ -233,7 +242,7 @@ export class ConfChecks {
     return overlap;
   }
 
-  #diskOf(id: NodeId): MemberView["disk"] | undefined {
-    return this.#members.find((member) => member.id === id)?.disk;
+  #viewOf(id: NodeId): MemberView | undefined {
+    return this.#members.find((member) => member.id === id);
   }
 }

@@ -40,6 +40,14 @@ export interface DiskWrite {
   readonly mustSync: boolean;
 }
 
+/** What a disk held at some time. */
+export interface DiskCopy {
+  readonly hardState: HardState;
+  readonly founding: ConfState | undefined;
+  readonly snapshot: StoredSnapshot | undefined;
+  readonly log: LogMirror;
+}
+
 /**
  * The contents of one member's disk; they survive its crashes. When writes
  * become durable is for the device to say.
@@ -153,6 +161,29 @@ export class SimDisk {
     this.pendingCount = 0;
     this.#received.clear();
     this.written.copyFrom(this.durable);
+  }
+
+  /** Copies what a crash cannot take. */
+  copy(): DiskCopy {
+    const log = new LogMirror();
+    log.copyFrom(this.durable);
+    return {
+      hardState: this.#hardState,
+      founding: this.#founding,
+      snapshot: this.#snapshot,
+      log,
+    };
+  }
+
+  /** Another disk takes its place, while the member is down. */
+  replaceBy({ hardState, founding, snapshot, log }: DiskCopy): void {
+    this.#torn = undefined;
+    this.mend();
+    this.#hardState = hardState;
+    this.#founding = founding;
+    this.#snapshot = snapshot;
+    this.durable.copyFrom(log);
+    this.revert();
   }
 
   /** A crash in the middle of a write leaves a part of it. */

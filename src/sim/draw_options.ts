@@ -42,6 +42,11 @@ const FAULT_KINDS: readonly FaultKind[] = [
   "duel",
 ];
 
+/** Disks that are replaced (H80). */
+const LOSS_KINDS: readonly FaultKind[] = ["emptyDisk", "olderDisk"];
+
+const CRASH_ONLY: readonly FaultKind[] = ["crash"];
+
 const PARTITION_SHAPES: readonly PartitionShape[] = [
   "split",
   "oneWay",
@@ -252,8 +257,11 @@ function drawFaults(
   const shapes = PARTITION_SHAPES.filter(() => random.chance(600));
   const electionMs = electionTicks * TICK_MS;
   const gapMs = random.pick([1, 3, 8, 20]) * electionMs;
+  // Drawn apart, so that what else a seed draws stays what it was.
+  const disks = random.fork("disks");
+  const losses = LOSS_KINDS.filter(() => disks.chance(250));
   return {
-    kinds: kinds.length > 0 ? kinds : ["crash"],
+    kinds: [...(kinds.length > 0 ? kinds : CRASH_ONLY), ...losses],
     shapes: shapes.length > 0 ? shapes : ["split"],
     gapMs,
     lullPermille: random.pick([50, 150, 300]),

@@ -21,6 +21,7 @@ export type Repair =
   | { readonly type: "heal"; readonly links: readonly Link[] }
   | { readonly type: "speedUp"; readonly node: NodeId }
   | { readonly type: "mend"; readonly node: NodeId }
+  | { readonly type: "takeBack"; readonly node: NodeId }
   | { readonly type: "endBurst" };
 
 /** An event of a host's process, which all its members share. */

@@ -19,6 +19,7 @@ import {
   type Settlement,
   SimClients,
 } from "./clients.ts";
+import { LostDisks } from "./disk_loss.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
 import { MachineChecks } from "./machine_checks.ts";
@@ -81,6 +82,7 @@ export class SimGroup implements World {
   readonly checks: MemberChecks;
   readonly clients: SimClients;
   readonly packetMarks: PacketMarks;
+  readonly lostDisks: LostDisks;
   /** In the order in which they came. */
   readonly members: SimMember[] = [];
   readonly network: SimNetwork;
@@ -119,6 +121,12 @@ export class SimGroup implements World {
     );
     this.packetMarks = new PacketMarks(this.marks);
     this.checks = new MemberChecks(this);
+    this.lostDisks = new LostDisks({
+      members: this.members,
+      committed: this.oracle.committed,
+      marks: this.marks,
+      retire: (id) => this.retire(id),
+    });
     for (const id of this.conf.voters) this.addMember(id);
     this.clients = new SimClients(this, this.members, random.fork("clients"));
     this.nemesis = new ProtocolNemesis(this, random.fork("protocol"));
@@ -150,7 +158,14 @@ export class SimGroup implements World {
   isLost(id: NodeId): boolean {
     return this.#run.hosts.some((host) =>
       host.id === id && (host.isDoomed || host.isRotten)
-    );
+    ) || this.memberOf(id)?.loss.isOpen === true;
+  }
+
+  /** Whether a member is there and will not be lost for good. */
+  isLeft(id: NodeId): boolean {
+    const member = this.memberOf(id);
+    return member !== undefined && !member.host.isDoomed &&
+      !member.loss.isTurnedAway;
   }
 
   /** Kills the process of a member. */
@@ -189,9 +204,7 @@ export class SimGroup implements World {
   /** Members that must agree in the end. */
   settledMembers(): readonly SimMember[] {
     const ids = membersOf(this.oracle.committed.lastConf.conf);
-    return this.members.filter(({ id, host }) =>
-      ids.includes(id) && !host.isDoomed
-    );
+    return this.members.filter(({ id }) => ids.includes(id) && this.isLeft(id));
   }
 
   /**
@@ -202,7 +215,8 @@ export class SimGroup implements World {
     // An empty disk might have held something: it elects nobody who has more,
     // until a leader has brought it up to date (H80).
     const isFilled = (id: NodeId) =>
-      this.#hasLog(id) && this.memberOf(id)?.core?.status().fresh !== true;
+      this.#hasLog(id) && this.memberOf(id)?.core?.status().fresh !== true &&
+      this.memberOf(id)?.loss.isOpen !== true;
     const isFounded = this.members.some(({ id }) =>
       has(id) && this.#hasLog(id)
     );
@@ -242,6 +256,17 @@ export class SimGroup implements World {
           has(id) || witnesses.includes(id)
         )
       );
+  }
+
+  /** Those who began the group. */
+  get founders(): readonly NodeId[] {
+    return this.conf.voters;
+  }
+
+  /** Everybody whose vote may count somewhere. */
+  votersInPlay(): NodeId[] {
+    const confs = this.#confsInPlay();
+    return confs.flatMap((conf) => [...conf.voters, ...conf.votersOutgoing]);
   }
 
   #hasLog(id: NodeId): boolean {
@@ -292,6 +317,7 @@ export class SimGroup implements World {
   /** Checks a message and puts it on the network. */
   send(message: Message, sender: MemberView): void {
     this.#messageChecks.check(sender, message);
+    this.lostDisks.sees(message);
     this.nemesis.sees(message);
     this.#run.transmit(this.group, message, sender.life);
   }

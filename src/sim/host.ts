@@ -47,6 +47,8 @@ export class SimHost {
   life = 0;
   /** Whether it stays dead: nothing will mend its disks (H62). */
   isDoomed = false;
+  /** Whether it lost its disks again before they were full (H80). */
+  #isScrapped = false;
   readonly #world: HostWorld;
   readonly #random: SimRandom;
   readonly #members = new Map<GroupId, SimMember>();
@@ -76,6 +78,14 @@ export class SimHost {
     this.#random = random;
     const { ratePermille } = world.options.clock;
     this.clock = new SimClock(ratePermille[id - 1] ?? 1000);
+  }
+
+  /** A peer is not where it was, as its connections tell. */
+  loses(peer: NodeId, delayMs: number): void {
+    if (peer === this.id || !this.#isUp) return;
+    const { id: node, life } = this;
+    const event = { type: "unreachable", node, life, peer } as const;
+    this.#world.schedule(delayMs, { ...event, refused: false });
   }
 
   /** Whether the process is there. */
@@ -158,7 +168,7 @@ export class SimHost {
 
   /** Starts the process, unless what is on its disks forbids it. */
   start(): void {
-    if (this.#isUp) return;
+    if (this.#isUp || this.#isScrapped) return;
     const { marks, hooks, options } = this.#world;
     if (this.isRotten && hooks.trustsDamage !== true) {
       marks.hit("rotRefused");
@@ -178,6 +188,7 @@ export class SimHost {
   /** Kills the process; its disks lose what they had not flushed. */
   crash(): void {
     if (!this.#isUp) return;
+    if (this.members.some(({ loss }) => loss.isHalfFilled)) this.#scrap();
     this.#isUp = false;
     this.life++;
     const losses = this.devices.map((device) => device.crash());
@@ -306,6 +317,13 @@ export class SimHost {
       if (this.#isSuspended || frozen.length >= MAX_FROZEN_EVENTS) return;
     }
     frozen.push(event);
+  }
+
+  /** A disk that cannot be told from one that merely lags is not used again. */
+  #scrap(): void {
+    this.#world.marks.hit("replacedDiskScrapped");
+    this.isDoomed = true;
+    this.#isScrapped = true;
   }
 
   #wakeUp(): void {

@@ -58,6 +58,7 @@ export function runLiveness(world: LivenessWorld, random: SimRandom): void {
   for (const { clients } of world.groups) clients.stop();
   world.network.calm(CALM_NETWORK);
   for (const host of world.hosts) restore(world, host);
+  tellOfLostDisks(world);
   awaitWrites(world);
   switch (tailShape(world.options)) {
     case "all":
@@ -93,6 +94,14 @@ function restore(world: LivenessWorld, host: SimHost): void {
   host.resume();
   host.hurry();
   host.start();
+}
+
+/** What a member has lost shows only if it is asked for (H80). */
+function tellOfLostDisks({ hosts }: LivenessWorld): void {
+  for (const { id, members } of hosts) {
+    if (!members.some(({ loss }) => loss.isOpen)) continue;
+    for (const host of hosts) host.loses(id, 0);
+  }
 }
 
 /** A change that nobody has written yet cannot be told from none. */
@@ -253,17 +262,16 @@ function hasConverged(group: SimGroup): boolean {
 /** Who only waits to catch up gets its vote in the end (thesis §4.2.1). */
 function hasLearnersToPromote(group: SimGroup): boolean {
   const { staging } = group.oracle.committed.lastConf.conf;
-  return staging.some((id) => group.memberOf(id)?.host.isDoomed === false);
+  return staging.some((id) => group.isLeft(id));
 }
 
 /**
  * Who was removed and believes to have a vote, or knows better, learns it from
  * those whom it asks (thesis §4.2.3): if one of them is left.
  */
-function hasUntoldLeavers({ oracle, members }: SimGroup): boolean {
+function hasUntoldLeavers(group: SimGroup): boolean {
+  const { oracle, members } = group;
   const present = oracle.committed.lastConf.conf;
-  const isLeft = (id: NodeId) =>
-    members.some((one) => one.id === id && !one.host.isDoomed);
   return members.some(({ id, core, isRunning }) => {
     if (core === undefined || !isRunning || core.quiesced) return false;
     if (!present.removed.includes(id) || core.removal !== null) return false;
@@ -271,7 +279,7 @@ function hasUntoldLeavers({ oracle, members }: SimGroup): boolean {
     const campaigns = votesIn(conf, id) && !conf.witnesses.includes(id);
     return (campaigns || conf.removed.includes(id)) &&
       conf.voters.some((voter) =>
-        present.voters.includes(voter) && isLeft(voter)
+        present.voters.includes(voter) && group.isLeft(voter)
       );
   });
 }

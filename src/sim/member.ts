@@ -11,13 +11,15 @@ import type { CoreConfig } from "../core/config.ts";
 import {
   EMPTY_CONF,
   type GroupId,
-  type HardState,
+  type LogIndex,
   type NodeId,
 } from "../core/types.ts";
 import { Applier } from "./applier.ts";
 import type { PendingOperation } from "./clients.ts";
+import { markCrash } from "./crash_marks.ts";
 import type { CrashLoss, SimDevice } from "./device.ts";
-import { type DiskWrite, SimDisk } from "./disk.ts";
+import { type DiskCopy, type DiskWrite, SimDisk } from "./disk.ts";
+import { DiskLoss, type LossKind } from "./disk_loss.ts";
 import type { MemberEvent, NodeEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
 import type { CheckedMember } from "./member_checks.ts";
@@ -43,6 +45,7 @@ export class SimMember implements CheckedMember {
   readonly group: GroupId;
   readonly host: SimHost;
   readonly disk: SimDisk;
+  readonly loss: DiskLoss;
   /** `undefined` while the process is down. */
   core: RawNode | undefined;
   /** Whether it was removed and has stopped for good. */
@@ -75,6 +78,7 @@ export class SimMember implements CheckedMember {
     this.#knowsNothing = !world.conf.voters.includes(host.id) &&
       random.fork("joining").chance(NEWCOMER_PERMILLE);
     this.disk = new SimDisk(world.oracle);
+    this.loss = new DiskLoss(this, world.marks);
     this.#device = host.deviceOf(world.group);
     this.#applier = new Applier(this, world);
     this.#requests = new Requests(host.id, world, this.#applier, {
@@ -121,8 +125,21 @@ export class SimMember implements CheckedMember {
     const { core, disk } = this;
     disk.revert();
     if (core === undefined) return;
-    this.#markCrash(core, disk.hardState, loss);
+    markCrash(this.#world.marks, {
+      core,
+      disk,
+      loss,
+      unwritten: this.#outstanding,
+    });
     this.#stop();
+  }
+
+  /** Another disk takes the place of its own, while it is down (H80). */
+  replaceDisk(kind: LossKind, copy: DiskCopy, committed: LogIndex): void {
+    this.loss.happen(kind, this.#world.now(), committed);
+    this.disk.replaceBy(copy);
+    this.#applier.lose();
+    this.#world.oracle.ballots.forget(this.id);
   }
 
   /** It was removed: it stops for good, the process goes on. */
@@ -159,11 +176,13 @@ export class SimMember implements CheckedMember {
     core.tick(mono);
     this.#world.checks.ticked(this, core, lastIndex);
     this.host.touch(this);
-    if (this.#ticks++ % WINDOW_SAMPLE_TICKS !== 0 || core.role !== "leader") {
-      return;
-    }
-    if (core.status().progress.some(({ paused }) => paused)) {
-      this.#world.marks.hit("appendWindowFull");
+    const { lostDisks, marks } = this.#world;
+    const isSampled = this.#ticks++ % WINDOW_SAMPLE_TICKS === 0;
+    if (core.role !== "leader" || !isSampled && !lostDisks.areOpen) return;
+    const { progress } = core.status();
+    if (progress.some(({ paused }) => paused)) marks.hit("appendWindowFull");
+    for (const notice of lostDisks.notices(core, progress)) {
+      this.#send(core, notice);
     }
   }
 
@@ -192,6 +211,7 @@ export class SimMember implements CheckedMember {
       this.#world.marks.hit("commitByHeartbeat");
     }
     this.#afterStep(core);
+    this.#world.lostDisks.stepped(this, core);
   }
 
   /** What was sent to a member is lost; `refused`: its process is gone. */
@@ -335,22 +355,6 @@ export class SimMember implements CheckedMember {
       marks.hit("restartedMachineAhead");
     }
     return hooks.onRestore?.(this.id, stored) ?? stored;
-  }
-
-  #markCrash(core: RawNode, before: HardState, loss: CrashLoss): void {
-    const { marks } = this.#world;
-    if (loss.kept.length > 0) marks.hit("crashKeptPrefix");
-    for (const { write: { entries, hardState } } of loss.lost) {
-      if (entries.length > 0) marks.hit("crashLostEntries");
-      const { term = 0, vote = null } = hardState ?? {};
-      if (vote !== null && (term !== before.term || vote !== before.vote)) {
-        marks.hit("crashLostVote");
-      }
-    }
-    if (core.role === "leader") marks.hit("leaderCrashed");
-    if (this.#outstanding.some(({ messages }) => messages.length > 0)) {
-      marks.hit("crashAfterSendBeforeFlush");
-    }
   }
 
   #event<T extends NodeEvent["type"]>(

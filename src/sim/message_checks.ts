@@ -170,7 +170,11 @@ export class MessageChecks {
     const { commitIndex, to } = message;
     this.#checkLeads(member, message, "sends heartbeats");
     const follower = this.#members.find(({ id }) => id === to);
-    const has = follower?.disk.durable.lastIndex ?? 0;
+    // Who lost its disk is taken to have what it acknowledged (H80).
+    const has = Math.max(
+      follower?.disk.durable.lastIndex ?? 0,
+      follower?.loss?.heldThrough ?? 0,
+    );
     if (commitIndex > has || commitIndex > this.#oracle.committed.lastIndex) {
       fail(
         "messageTruth",

@@ -6,6 +6,7 @@
 import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/types.ts";
 import type { Repair, SimEvent } from "./events.ts";
+import { DiskNemesis } from "./nemesis_disks.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { SimGroup } from "./group.ts";
 import type { SimHost } from "./host.ts";
@@ -62,6 +63,7 @@ const SHAPE_MARK = {
 export class Nemesis {
   readonly #world: NemesisWorld;
   readonly #random: SimRandom;
+  readonly #disks: DiskNemesis;
   /** Repairs of earlier epochs are void. */
   #epoch = 0;
   #isStopped = false;
@@ -72,6 +74,16 @@ export class Nemesis {
   constructor(world: NemesisWorld, random: SimRandom) {
     this.#world = world;
     this.#random = random;
+    const { options, hosts, groups, marks } = world;
+    this.#disks = new DiskNemesis({
+      options,
+      hosts,
+      groups,
+      marks,
+      crash: (host) => world.crash(host),
+      isHurt: (id) => this.#isHurt(id),
+      after: (delayMs, repair) => this.#after(delayMs, repair),
+    }, random.fork("disks"));
   }
 
   get #ids(): NodeId[] {
@@ -111,6 +123,10 @@ export class Nemesis {
         return this.#isolate(this.#host(repair.node));
       case "restart":
         return this.#host(repair.node)?.start();
+      case "takeBack": {
+        const host = this.#host(repair.node);
+        return host && this.#disks.takeBack(host);
+      }
       case "mend":
         return this.#mend(this.#host(repair.node));
       case "resume":
@@ -192,6 +208,10 @@ export class Nemesis {
         return;
       case "duel":
         return this.#duel();
+      case "emptyDisk":
+        return this.#disks.empty(random.pick(hosts));
+      case "olderDisk":
+        return this.#disks.copy(random.pick(hosts));
       default: {
         const unreachable: never = kind;
         return unreachable;

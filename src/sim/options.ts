@@ -15,8 +15,8 @@ import type { SessionOptions } from "./options_sessions.ts";
  * same time, `swizzle` cuts members off one by one and heals them in another
  * order (H142), `hangDisk` makes a disk silent until it is healed (H20),
  * `failDisk` makes its next write fail, so that the process stops (H44), `rot`
- * flips a bit of a stored entry (H62), `stepClock` sets a wall clock. Some
- * pauses suspend the whole machine, clock and all (H117).
+ * flips a bit of a stored entry (H62), `stepClock` sets a wall clock,
+ * `emptyDisk` and `olderDisk` replace a disk (H80). Some pauses suspend the whole machine, clock and all (H117).
  */
 export type FaultKind =
   | "crash"
@@ -36,7 +36,9 @@ export type FaultKind =
   | "rot"
   | "stepClock"
   | "lossBurst"
-  | "duel";
+  | "duel"
+  | "emptyDisk"
+  | "olderDisk";
 
 /**
  * Shape of a partition: into two halves, deaf members, halves that share one

@@ -24,6 +24,7 @@ import {
 import { ConfChecks } from "./conf_checks.ts";
 import { isQuorum, rolesKey } from "./conf_model.ts";
 import type { SimDisk } from "./disk.ts";
+import type { DiskLoss } from "./disk_loss.ts";
 import { checkEntryIds, lastIndexBelow, termRunsThrough } from "./log_terms.ts";
 import type { MarkCounter } from "./marks.ts";
 import { type CheckName, fail } from "./violation.ts";
@@ -36,6 +37,8 @@ export interface MemberView {
   readonly disk: SimDisk;
   /** `undefined` while the member's process is down. */
   readonly core: RawNode | undefined;
+  /** What became of its disk, if something did. */
+  readonly loss?: DiskLoss;
 }
 
 /**
@@ -77,7 +80,8 @@ export class Oracle {
   readonly reigns: ReadonlyMap<Term, Reign>;
   readonly #reigns = new Map<Term, Reign>();
   readonly #entries = new EntryRegister();
-  readonly #votes = new VoteRegister();
+  /** Who voted for whom. */
+  readonly ballots: VoteRegister = new VoteRegister();
   readonly #members: readonly MemberView[];
   readonly #marks: MarkCounter;
   readonly #confs: ConfChecks;
@@ -234,7 +238,7 @@ export class Oracle {
 
   /** A vote is given for good; nobody may give another one in the term. */
   votes(term: Term, voter: NodeId, candidate: NodeId): void {
-    const before = this.#votes.note(term, voter, candidate);
+    const before = this.ballots.note(term, voter, candidate);
     if (before === undefined) return;
     this.#marks.hit("voteRepeated");
     if (before === candidate) return;
@@ -325,7 +329,7 @@ export class Oracle {
     this.#confs.elected(
       member,
       core,
-      (voter) => this.#votes.candidateOf(term, voter) === member.id,
+      (voter) => this.ballots.candidateOf(term, voter) === member.id,
     );
     const termAt = (index: LogIndex) =>
       core.termAt(index) ?? this.committed.termAt(index);

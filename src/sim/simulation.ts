@@ -326,7 +326,7 @@ export class Simulation implements HostWorld, GroupWorld {
     const sender = this.groups[group - 1]?.memberOf(from);
     const receiver = this.groups[group - 1]?.memberOf(to);
     if (sender === undefined || receiver === undefined) return;
-    if (arrival === "void") return;
+    if (arrival === "void" || this.#isOfLostDisk(packet)) return;
     if (arrival === "cut") return this.#mayReportLoss(from, to, "silent");
     if (receiver.core === undefined) {
       const why = receiver.host.isUp ? "silent" : "gone";
@@ -335,6 +335,17 @@ export class Simulation implements HostWorld, GroupWorld {
     const { packetMarks } = this.groups[group - 1] ?? {};
     packetMarks?.note(packet, sender, receiver.core);
     receiver.host.deliver(packet);
+  }
+
+  /**
+   * Connections are made to a member and its disk: what was sent to a former
+   * one never gets to another (H80). What a former one sent does for a while.
+   */
+  #isOfLostDisk({ group, message, sentAt }: Packet): boolean {
+    const { from, to } = message;
+    const lostAt = (id: NodeId) =>
+      this.groups[group - 1]?.memberOf(id)?.loss.at ?? -Infinity;
+    return sentAt <= lostAt(to) || this.#isCalm && sentAt <= lostAt(from);
   }
 
   /** What a transport can tell: nobody answers, or the port is closed. */

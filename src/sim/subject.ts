@@ -60,7 +60,8 @@ export interface SimMachine<Command, Result, Query, Answer>
 
 /**
  * A state machine under test. `apply` and `query` must return at once: the
- * simulator has no event loop to wait in.
+ * simulator has no event loop to wait in. Results are plain data: in runs with
+ * sessions, CBOR gives them back to who repeats a command.
  */
 export interface Subject<Command, Result, Query, Answer> {
   /** Makes an empty machine; called for every life of every member. */

@@ -41,6 +41,7 @@ export type CheckName =
   | "preference"
   | "exactlyOnce"
   | "sessionAgreement"
+  | "lostDisk"
   | "convergence"
   | "progress";
 

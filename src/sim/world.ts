@@ -10,6 +10,7 @@ import type { ConfState, GroupId, NodeId } from "../core/types.ts";
 import type { PendingOperation, Settlement } from "./clients.ts";
 import type { SimEvent } from "./events.ts";
 import type { SimHost } from "./host.ts";
+import type { LostDisks } from "./disk_loss.ts";
 import type { MachineChecks } from "./machine_checks.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { MemberChecks } from "./member_checks.ts";
@@ -55,6 +56,7 @@ export interface World {
   readonly sessions: SessionChecks | undefined;
   readonly checks: MemberChecks;
   readonly marks: MarkCounter;
+  readonly lostDisks: LostDisks;
   /** The configuration the group starts with. */
   readonly conf: ConfState;
   /** Virtual time in milliseconds. */

@@ -80,9 +80,9 @@ export const FLOW: readonly Mutant[] = [
     what: "heartbeat answers do not let a paused follower be sent to",
     patches: [{
       file: REPLICATION,
-      find: `progress.recentActive = true;
-  progress.flowPaused = false;`,
-      replace: `progress.recentActive = true;`,
+      find: `  if (progress.mayAskAgain(message.sentAt)) {
+    progress.flowPaused = false;`,
+      replace: `  if (progress.mayAskAgain(message.sentAt)) {`,
     }],
   },
   {
