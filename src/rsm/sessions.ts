@@ -7,7 +7,8 @@
  * *Retired*: only a floor is kept, its highest sequence; what lies above was
  * certainly never applied, what does not is refused, so a client that comes
  * back neither repeats a command nor is locked out. *Unknown*: never seen, or
- * forgotten after `maxClients + maxRetiredClients` others were active later.
+ * forgotten once more than `maxRetiredClients` others had retired after it;
+ * an old command of such a client would be applied again.
  *
  * @module
  */
