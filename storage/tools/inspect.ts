@@ -121,6 +121,7 @@ export async function inspect(directory: string): Promise<Inspection> {
 /** Files of the directory and of the folders of its snapshots. */
 export function filesOf(directory: string): FileInspection[] {
   const fileSystem = nodeFileSystem();
+  if (namesIn(directory).length === 0) return [];
   const folders = [directory];
   const snapshots = join(directory, "snapshots");
   for (const name of namesIn(snapshots)) folders.push(join(snapshots, name));

@@ -25,6 +25,7 @@
  */
 export type { Progress } from "./copy_group.ts";
 export { dump, type DumpedEntry, type DumpOptions } from "./dump.ts";
+export { fetchBackup, type FetchBackupOptions } from "./fetch_backup.ts";
 export {
   type ForcedGroup,
   type ForcedGroupPlan,

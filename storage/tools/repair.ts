@@ -33,7 +33,7 @@ export interface RepairPlan {
   readonly directory: string;
   /** What is wrong with it. */
   readonly verification: Verification;
-  /** Whether there is anything to repair: else it opens as it is. */
+  /** Whether there is anything to repair: else all of it can be read. */
   readonly isNeeded: boolean;
   /** What would be left out. */
   readonly dropped: readonly Dropped[];
@@ -66,24 +66,22 @@ export async function planRepair(directory: string): Promise<RepairPlan> {
     );
   }
   const verification = await verify(path);
-  if (verification.verdict.type === "opens") {
-    const nothing = { dropped: [], groups: [] };
-    return { directory: path, verification, isNeeded: false, ...nothing };
-  }
-  const { log, dropped } = await salvage(path);
-  const groups = log.opened.groups.map((stored): SavedGroup => {
+  const { log, dropped, groups: readable } = await salvage(path);
+  const groups = readable.map((stored): SavedGroup => {
     const { conf } = stored.conf ?? stored.snapshot;
     const { group, node, lastIndex } = stored;
     const others = conf.voters.filter((id) => id !== node);
     return { group, node, lastIndex, others };
   });
   await log.storage.close();
-  if (groups.length === 0) {
+  // Damage may lie where nothing is that is still wanted.
+  const isNeeded = dropped.length > 0;
+  if (isNeeded && groups.length === 0) {
     throw new Refusal(
       `Cannot repair "${path}": nothing is left before the damage`,
     );
   }
-  return { directory: path, verification, isNeeded: true, dropped, groups };
+  return { directory: path, verification, isNeeded, dropped, groups };
 }
 
 /**
@@ -102,15 +100,17 @@ export async function repair(
   const plan = await planRepair(directory);
   const { directory: path } = plan;
   if (!plan.isNeeded) {
-    throw new Refusal(`Cannot repair "${path}": it opens as it is`);
+    throw new Refusal(
+      `Cannot repair "${path}": it opens as it is, and all of it can be read`,
+    );
   }
-  const { log } = await salvage(path);
+  const { log, groups } = await salvage(path);
   const { deployment } = log.owner;
   try {
     const { incarnation, kept } = await replaceDirectory(path, "repair", {
       deployment,
       fill: async (storage) => {
-        for (const stored of log.opened.groups) {
+        for (const stored of groups) {
           const { hardState, node } = stored;
           const source = { storage: log.storage, stored };
           const target = { storage, node, hardState, more: [] };

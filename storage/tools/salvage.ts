@@ -5,7 +5,9 @@
  * @module
  */
 import { dirname } from "node:path";
+import type { LogIndex } from "../../src/core/types.ts";
 import { isRaftError, type RaftError } from "../../src/errors.ts";
+import type { Storage, StoredGroup } from "../../src/storage.ts";
 import { endNotePath } from "../wal/end_note.ts";
 import {
   decodeHeader,
@@ -20,6 +22,7 @@ import { identityPath } from "../wal/identity.ts";
 import { listSegments, segmentPath } from "../wal/segment.ts";
 import { checkSegment } from "./check_segment.ts";
 import { openFrozen, type ReadOnlyLog } from "./data_directory.ts";
+import { entriesOf } from "./dump.ts";
 import { FrozenFileSystem } from "./frozen_file_system.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -32,7 +35,7 @@ export interface Dropped {
   readonly file: string;
   /** From where on. */
   readonly offset: number;
-  /** How many bytes. */
+  /** How many bytes; 0 if only one group loses what it had from there on. */
   readonly bytes: number;
   /** Why. */
   readonly why: string;
@@ -41,6 +44,8 @@ export interface Dropped {
 /** A log that opens, and what it lacks. */
 export interface Salvage {
   readonly log: ReadOnlyLog;
+  /** Its groups, as far as they can be read. */
+  readonly groups: readonly StoredGroup[];
   readonly dropped: readonly Dropped[];
 }
 
@@ -56,7 +61,8 @@ export async function salvage(directory: string): Promise<Salvage> {
   for (let step = 0; step < MAX_STEPS; step++) {
     try {
       const log = await openFrozen(directory, view);
-      return { log, dropped };
+      const groups = await readableGroups(log, dropped);
+      return { log, groups, dropped };
     } catch (error) {
       if (!isRaftError(error)) throw error;
       if (error.code !== "corrupt") throw notDamage(directory, error);
@@ -66,6 +72,52 @@ export async function salvage(directory: string): Promise<Salvage> {
   throw new Refusal(
     `Cannot repair "${directory}": ${MAX_STEPS} damages were found, and there are more`,
   );
+}
+
+/**
+ * Opening need not read full segments, so that damage in them shows only now:
+ * a group is cut where it cannot be read any further.
+ */
+async function readableGroups(
+  { storage, opened }: ReadOnlyLog,
+  dropped: Dropped[],
+): Promise<StoredGroup[]> {
+  const groups: StoredGroup[] = [];
+  for (const stored of opened.groups) {
+    let lastIndex = stored.firstIndex - 1;
+    try {
+      for await (const { index } of entriesOf(storage, stored)) {
+        lastIndex = index;
+      }
+    } catch (error) {
+      if (!isRaftError(error, "corrupt")) throw error;
+      const { file = "", offset = 0, message: why } = error;
+      // A portion is read whole or not at all: one by one up to the damage.
+      lastIndex = await readOneByOne(storage, stored, lastIndex);
+      dropped.push({ file, offset, bytes: 0, why });
+    }
+    const commit = Math.min(stored.hardState.commit, lastIndex);
+    const hardState = { ...stored.hardState, commit };
+    groups.push({ ...stored, hardState, lastIndex });
+  }
+  return groups;
+}
+
+async function readOneByOne(
+  storage: Pick<Storage, "read">,
+  { group, lastIndex }: StoredGroup,
+  after: LogIndex,
+): Promise<LogIndex> {
+  for (let index = after + 1; index <= lastIndex; index++) {
+    try {
+      const range = { group, from: index, through: index, maxBytes: 1 };
+      await storage.read(range);
+    } catch (error) {
+      if (!isRaftError(error, "corrupt")) throw error;
+      return index - 1;
+    }
+  }
+  return lastIndex;
 }
 
 async function drop(

@@ -7,9 +7,10 @@ import { join, resolve } from "node:path";
 import { isRaftError, type RaftErrorCode } from "../../src/errors.ts";
 import type { StorageRepair } from "../../src/storage.ts";
 import { endNotePath, readEndNote } from "../wal/end_note.ts";
-import { errorCode } from "../wal/file_system.ts";
+import { errorCode, readFully } from "../wal/file_system.ts";
 import type { FrameHead } from "../wal/format.ts";
-import { listSegments, segmentPath } from "../wal/segment.ts";
+import { indexPath, listSegments, segmentPath } from "../wal/segment.ts";
+import { decodeSegmentIndex } from "../wal/segment_index.ts";
 import {
   inspectSnapshot,
   parseSnapshotName,
@@ -176,8 +177,46 @@ async function* segmentsOf(
     const own = { fileSystem, path, sequence, incarnation, recordSeed, before };
     const report = await checkSegment(own);
     problems.push(...report.problems);
+    problems.push(...await checkIndex(fileSystem, path, report));
     before = report.last ?? before;
     yield { ...report, size: sizeOf(fileSystem, path) };
+  }
+}
+
+/** An index file is worth nothing by itself: opening makes it anew. */
+async function checkIndex(
+  fileSystem: FrozenFileSystem,
+  segment: string,
+  { last }: SegmentReport,
+): Promise<Problem[]> {
+  const path = indexPath(segment);
+  const bytes = await contentOf(fileSystem, path);
+  if (bytes === undefined) return [];
+  const reading = decodeSegmentIndex(bytes);
+  const isRight = reading.type === "valid" &&
+    (last === undefined || reading.after.checksum === last.checksum);
+  if (isRight) return [];
+  const what = "the index of a segment is damaged, and will be made anew";
+  return [{ file: path, offset: 0, what, type: "leftover" }];
+}
+
+async function contentOf(
+  fileSystem: FrozenFileSystem,
+  path: string,
+): Promise<Uint8Array | undefined> {
+  let file: number;
+  try {
+    file = fileSystem.open(path, "read");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    const bytes = new Uint8Array(fileSystem.size(file));
+    const length = await readFully(fileSystem, file, bytes, 0);
+    return bytes.subarray(0, length);
+  } finally {
+    fileSystem.close(file);
   }
 }
 

@@ -12,7 +12,6 @@ import {
   repair,
   verify,
 } from "@balsa/raft/tools";
-import { isRaftError } from "@balsa/raft";
 import { ENTRY_COUNT, entryAt, flip, makeLog, openLog } from "./logs.ts";
 import { fingerprint, withSite } from "./support.ts";
 
@@ -80,7 +79,7 @@ describe("verify", () => {
       flip(first, 1_000);
       flip(third, 2_000);
       flip(third, 5_000);
-      const { problems, verdict } = await verify(directory);
+      const { problems } = await verify(directory);
       const places = problems.map(({ file }) => file);
       assertEquals(new Set(places), new Set([first, third]));
       assert(places.filter((file) => file === third).length >= 2);
@@ -88,8 +87,6 @@ describe("verify", () => {
         assert(offset > 0);
         assertEquals(type, "damage");
       }
-      assert(verdict.type === "refused");
-      assertEquals(verdict.code, "corrupt");
     }));
 
   it("notices each flipped byte of what was written", () =>
@@ -100,9 +97,9 @@ describe("verify", () => {
       const end = bytes.findLastIndex((byte) => byte !== 0);
       for (let offset = 0; offset <= end; offset += 97) {
         flip(middle, offset);
-        const { problems, verdict } = await verify(directory);
-        assert(problems.length > 0, `byte ${offset} was not noticed`);
-        assertEquals(verdict.type, "refused", `byte ${offset}`);
+        const { problems } = await verify(directory);
+        const damage = problems.filter(({ type }) => type === "damage");
+        assert(damage.length > 0, `byte ${offset} was not noticed`);
         flip(middle, offset);
       }
     }));
@@ -147,17 +144,17 @@ describe("repair", () => {
       const middle = await closedLog(directory);
       flip(middle, 2_000);
       const before = fingerprint(directory);
-      const old = await assertRejects(() => openLog(directory));
-      assert(isRaftError(old, "corrupt"));
       const outcome = await repair(directory);
       assertEquals(fingerprint(outcome.kept), before);
       const report = JSON.parse(readFileSync(outcome.report, "utf8"));
       assertEquals(report.dropped[0].file, middle);
       const found = await inspect(directory);
       assertEquals(found.incarnation, outcome.incarnation);
+      const ends = found.groups.map(({ lastIndex }) => lastIndex);
+      assert(Math.min(...ends) > 10 && Math.min(...ends) < ENTRY_COUNT);
       for (const { group, lastIndex, hardState } of found.groups) {
-        assert(lastIndex > 10 && lastIndex < ENTRY_COUNT);
         assertEquals(hardState.term, 2);
+        assert(hardState.commit <= lastIndex);
         let index = 0;
         for await (const entry of dump(directory, { group })) {
           index++;
@@ -197,9 +194,12 @@ describe("repair", () => {
         site.copy("log", `copy-${at}`);
         const directory = site.path(`copy-${at}`);
         damage(directory);
-        const { groups } = await repair(directory);
-        assertEquals(groups.length, 2, `damage ${at}`);
-        for (const { group } of groups) {
+        const plan = await planRepair(directory);
+        assertEquals(plan.groups.length, 2, `damage ${at}`);
+        // A checkpoint, say, is not needed while its segment's index is there.
+        if (plan.isNeeded) await repair(directory);
+        else assertEquals(plan.groups.map((it) => it.lastIndex), [100, 100]);
+        for (const { group } of plan.groups) {
           for await (const entry of dump(directory, { group })) {
             const wanted = entryAt(group, entry.index);
             const data = wanted.type === "command"
