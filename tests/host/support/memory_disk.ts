@@ -36,6 +36,12 @@ export class MemoryDisk extends FakeDisk {
   refusesSnapshots = false;
   /** While set, chunks of snapshots wait to be written. */
   holdsChunks = false;
+  /** While set, there is no room for a chunk of a snapshot. */
+  isFull = false;
+  /** While set, a stored snapshot proves damaged behind its first chunk. */
+  isRotten = false;
+  /** Readers that may still be read. */
+  readerCount = 0;
   #heldChunks: (() => void)[] = [];
 
   override storage(): Storage {
@@ -92,10 +98,34 @@ export class MemoryDisk extends FakeDisk {
           await storage.snapshotWriter(group, meta, options),
         );
       },
-      snapshotReader: (group): Promise<SnapshotReader | undefined> =>
-        storage.snapshotReader(group),
+      snapshotReader: async (group) => {
+        const reader = await storage.snapshotReader(group);
+        return reader && this.#reader(reader);
+      },
       destroyGroup: (group) => storage.destroyGroup(group),
       close: () => storage.close(),
+    };
+  }
+
+  #reader(reader: SnapshotReader): SnapshotReader {
+    const isRotten = () => this.isRotten;
+    this.readerCount++;
+    let isReleased = false;
+    return {
+      meta: reader.meta,
+      bytes: reader.bytes,
+      token: reader.token,
+      async *chunks(fromOffset) {
+        if (isReleased) throw new Error("It was released");
+        for await (const chunk of reader.chunks(fromOffset)) {
+          yield chunk;
+          if (isRotten()) throw new RaftError("corrupt", "The disk is rotten");
+        }
+      },
+      release: () => {
+        if (!isReleased) this.readerCount--;
+        isReleased = true;
+      },
     };
   }
 
@@ -109,6 +139,10 @@ export class MemoryDisk extends FakeDisk {
           await new Promise<void>((pass) => this.#heldChunks.push(pass));
         }
         this.#note("chunk");
+        if (this.isFull) {
+          await writer.abort();
+          throw new RaftError("snapshotFailed", "The disk is full");
+        }
         return await writer.write(chunk, at);
       },
       commit: async () => {
