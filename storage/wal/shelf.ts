@@ -149,7 +149,7 @@ export class SnapshotShelf {
     for (const file of store.files(group)) {
       const isWaiting = file.state === "whole" &&
         file.meta.index > life.meta.index;
-      if (isWaiting && file.meta.index !== meta.index) await store.remove(file);
+      if (isWaiting && !isSame(file.meta, meta)) await store.remove(file);
     }
     await this.prune(group);
   }
@@ -194,6 +194,10 @@ class ShelvingWriter implements SnapshotWriter {
   suspend(): Promise<void> {
     return this.#writer.suspend();
   }
+}
+
+function isSame(a: SnapshotMeta, b: SnapshotMeta): boolean {
+  return a.index === b.index && a.term === b.term;
 }
 
 function missingGroup(group: GroupId): RangeError {
