@@ -12,17 +12,23 @@ import {
   writeFullyLater,
 } from "./file_system.ts";
 
-/** Writes a file, over one of that name; durable when this resolves. */
+/**
+ * Writes a file in parts, over one of that name; durable when this resolves.
+ */
 export async function writeDurably(
   fileSystem: WalFileSystem,
   path: string,
-  bytes: Uint8Array,
+  ...parts: readonly Uint8Array[]
 ): Promise<void> {
   const draft = `${path}.tmp`;
   removeIfThere(fileSystem, draft);
   const file = fileSystem.open(draft, "create");
   try {
-    await writeFullyLater(fileSystem, file, bytes, 0);
+    let at = 0;
+    for (const part of parts) {
+      await writeFullyLater(fileSystem, file, part, at);
+      at += part.length;
+    }
     await fileSystem.sync(file);
   } finally {
     fileSystem.close(file);

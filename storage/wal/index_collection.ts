@@ -8,8 +8,8 @@ import type { StorageRepair } from "../../src/storage.ts";
 import type { ScanTarget, SegmentScan } from "./scan.ts";
 import type { PendingIndex } from "./segment_indexer.ts";
 
-/** More is not kept; the next opening goes on with what is missing then. */
-const MAX_PENDING_BYTES = 64 << 20;
+/** More than one are kept up to this; the next opening makes the others. */
+const MAX_PENDING_BYTES = 32 << 20;
 
 /** See the module. */
 export class IndexCollection {
@@ -42,8 +42,9 @@ export class IndexCollection {
       this.#pending.push({ sequence, builder });
       return;
     }
+    const isFirst = this.#bytes === 0;
+    if (!isFirst && this.#bytes + builder.length > MAX_PENDING_BYTES) return;
     this.#bytes += builder.length;
-    if (this.#bytes > MAX_PENDING_BYTES) return;
     const segment = { seed, base, end, after };
     this.#pending.push({ sequence, builder, segment });
   }

@@ -24,6 +24,12 @@ import { type LogPlace, segmentPath } from "./segment.ts";
 /** Records of other groups in between are read along up to this much. */
 const SPAN_BYTES = 1 << 20;
 
+/**
+ * What an entry takes in memory besides its payload: the object, its array of
+ * bytes, and the buffer behind that.
+ */
+const OVERHEAD_BYTES = 200;
+
 /** A record of entries that is to be read. */
 export interface WantedRecord {
   readonly group: GroupId;
@@ -84,7 +90,10 @@ async function readRuns(
   return entries;
 }
 
-/** The newest entries of a group, at most so many bytes. */
+/**
+ * The newest entries of a group, at most so many bytes of memory: what a
+ * runtime needs beside the payload counts.
+ */
 export async function readTail(
   source: ReadSource,
   state: GroupState,
@@ -93,10 +102,11 @@ export async function readTail(
   const { index, lastIndex } = state;
   let row = index.rows;
   let bytes = 0;
-  while (row > 0) {
-    bytes += index.placeOf(row - 1).bytes;
+  for (let end = lastIndex + 1; row > 0; row--) {
+    const first = index.firstOf(row - 1);
+    bytes += index.placeOf(row - 1).bytes + OVERHEAD_BYTES * (end - first);
     if (bytes > maxBytes) break;
-    row--;
+    end = first;
   }
   if (row === index.rows) return [];
   const from = index.firstOf(row);
@@ -115,7 +125,7 @@ function newest(entries: Entry[], maxBytes: number): Entry[] {
   while (at > 0) {
     const entry = entries[at - 1];
     if (entry === undefined) break;
-    bytes += storedEntryBytes(entry);
+    bytes += storedEntryBytes(entry) + OVERHEAD_BYTES;
     if (bytes > maxBytes) break;
     at--;
   }

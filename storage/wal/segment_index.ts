@@ -52,7 +52,15 @@ const VERSION = 1;
 const HEAD_BYTES = 64;
 const RUN_ITEM_BYTES = 48;
 const RECORD_ITEM_HEAD_BYTES = 16;
-const INITIAL_BYTES = 4 << 10;
+const MAX_CHUNK_BYTES = 1 << 20;
+
+/** A part of what is collected. */
+interface Chunk {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** How much of it is used. */
+  length: number;
+}
 
 /** The frames of a full segment. */
 export interface IndexedSegment {
@@ -72,8 +80,8 @@ export interface IndexedSegment {
 export class SegmentIndexBuilder {
   /** The frame before the first one of the segment. */
   readonly before: Omit<FrameChain, "type">;
-  #bytes = new Uint8Array(INITIAL_BYTES);
-  #view: DataView = viewOf(this.#bytes);
+  /** Items, as many as fit in each chunk: nothing is copied to grow. */
+  readonly #chunks: Chunk[] = [];
   #length = HEAD_BYTES;
 
   /** Starts a segment behind a frame. */
@@ -92,29 +100,35 @@ export class SegmentIndexBuilder {
     else this.#addRecord(record, source);
   }
 
-  /** The whole file; nothing can be added any more. */
-  finish(segment: Omit<IndexedSegment, "before">): Uint8Array {
-    const { seed, after, base, end } = segment;
-    this.#reserve(4);
-    const bytes = this.#bytes.subarray(0, this.#length + 4);
-    putPreamble(bytes, MAGIC, VERSION);
-    const view = this.#view;
-    view.setUint32(16, seed, true);
+  /** The whole file in parts; nothing can be added any more. */
+  finish(segment: Omit<IndexedSegment, "before">): Uint8Array[] {
+    const head = new Uint8Array(HEAD_BYTES);
+    putPreamble(head, MAGIC, VERSION);
+    const view = viewOf(head);
+    view.setUint32(16, segment.seed, true);
     view.setUint32(20, this.before.checksum, true);
     putU64(view, 24, this.before.sequence);
-    view.setUint32(32, after.checksum, true);
-    putU64(view, 40, after.sequence);
-    putU64(view, 48, base);
-    putU64(view, 56, end);
-    const sum = checksum(bytes, 0, this.#length, 0);
-    view.setUint32(this.#length, sum, true);
-    return bytes;
+    view.setUint32(32, segment.after.checksum, true);
+    putU64(view, 40, segment.after.sequence);
+    putU64(view, 48, segment.base);
+    putU64(view, 56, segment.end);
+    const parts: Uint8Array[] = [head];
+    for (const { bytes, length } of this.#chunks) {
+      parts.push(bytes.subarray(0, length));
+    }
+    const sum = parts.reduce(
+      (seed, part) => checksum(part, 0, part.length, seed),
+      0,
+    );
+    const end = new Uint8Array(4);
+    viewOf(end).setUint32(0, sum, true);
+    return [...parts, end];
   }
 
   #addRun(record: RecordView, source: FrameSource): void {
-    this.#reserve(RUN_ITEM_BYTES);
+    const chunk = this.#reserve(RUN_ITEM_BYTES);
     const { term, first, count } = readRunHead(record);
-    const [view, at] = [this.#view, this.#length];
+    const { view, length: at } = chunk;
     view.setUint32(at, record.type, true);
     view.setUint32(at + 4, count, true);
     putU64(view, at + 8, record.group);
@@ -123,29 +137,33 @@ export class SegmentIndexBuilder {
     putU64(view, at + 32, record.start + source.shift);
     view.setUint32(at + 40, record.end - record.start, true);
     view.setUint32(at + 44, record.checksum, true);
-    this.#length = at + RUN_ITEM_BYTES;
+    chunk.length = at + RUN_ITEM_BYTES;
   }
 
   #addRecord(record: RecordView, source: FrameSource): void {
-    const bytes = record.bytes.subarray(record.start, record.end);
-    this.#reserve(RECORD_ITEM_HEAD_BYTES + bytes.length);
-    const [view, at] = [this.#view, this.#length];
-    view.setUint32(at, record.type, true);
-    view.setUint32(at + 4, bytes.length, true);
+    const { bytes, start, end, type } = record;
+    const size = end - start;
+    const chunk = this.#reserve(RECORD_ITEM_HEAD_BYTES + size);
+    const { view, length: at } = chunk;
+    view.setUint32(at, type, true);
+    view.setUint32(at + 4, size, true);
     putU64(view, at + 8, source.frame);
-    this.#bytes.set(bytes, at + RECORD_ITEM_HEAD_BYTES);
-    this.#length = at + RECORD_ITEM_HEAD_BYTES + bytes.length;
+    chunk.bytes.set(bytes.subarray(start, end), at + RECORD_ITEM_HEAD_BYTES);
+    chunk.length = at + RECORD_ITEM_HEAD_BYTES + size;
   }
 
-  #reserve(count: number): void {
-    const wanted = this.#length + count;
-    if (wanted <= this.#bytes.length) return;
-    let capacity = this.#bytes.length;
-    while (capacity < wanted) capacity *= 2;
-    const grown = new Uint8Array(capacity);
-    grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-    this.#view = viewOf(grown);
+  /** A chunk with room for an item, which is counted already. */
+  #reserve(size: number): Chunk {
+    this.#length += size;
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && last.length + size <= last.bytes.length) {
+      return last;
+    }
+    const room = Math.min(MAX_CHUNK_BYTES, Math.max(4 << 10, this.#length));
+    const bytes = new Uint8Array(Math.max(size, room));
+    const chunk = { bytes, view: viewOf(bytes), length: 0 };
+    this.#chunks.push(chunk);
+    return chunk;
   }
 }
 

@@ -95,16 +95,19 @@ export class SegmentIndexer implements LogObserver {
   }
 
   /** One after the other. */
-  #schedule(sequence: number, finish: () => Uint8Array): void {
+  #schedule(sequence: number, finish: () => Uint8Array[]): void {
     this.#work = this.#work.then(() => this.#write(sequence, finish));
   }
 
-  async #write(sequence: number, finish: () => Uint8Array): Promise<void> {
+  async #write(
+    sequence: number,
+    finish: () => Uint8Array[],
+  ): Promise<void> {
     const { place, onFailure } = this.#options;
     const { directory, fileSystem } = place;
     const path = indexPath(segmentPath(directory, sequence));
     try {
-      await writeDurably(fileSystem, path, finish());
+      await writeDurably(fileSystem, path, ...finish());
       // It may have been freed meanwhile; opening would remove what is left.
       if (!listSegments(fileSystem, directory).includes(sequence)) {
         removeIfThere(fileSystem, path);

@@ -140,24 +140,28 @@ async function recordRun(seed: number): Promise<RecordedRun> {
     segmentBytes: 300 + random.below(4) * 400,
     flush: random.chance(0.2) ? "dsync" : "fdatasync",
   };
-  const drawer = new StepDrawer(random, { snapshots: false });
+  const drawer = new StepDrawer(random, { snapshots: random.chance(0.8) });
   const disk = new Recorder(EMPTY_DISK, random);
   const steps: Step[] = [];
   for (let life = 0; life < LIVES; life++) {
     const storage = logOn(disk, options);
     await storage.open({ deployment: DEPLOYMENT });
-    const calls: Promise<void>[] = [];
+    let calls: Promise<void>[] = [];
     for (let i = 0; i < STEPS_PER_LIFE; i++) {
       const step = drawer.draw();
       steps.push(step);
+      const isSnapshot = step.type === "snapshot" || step.type === "install";
+      // Only records of the log come in an order of their own; the empty
+      // batch waits for those before it that nobody waits for.
+      if (isSnapshot) await Promise.all([...calls, storage.write([])]);
       disk.submit();
       const count = steps.length;
       const isAcknowledged = step.type !== "write" || step.sync;
       const call = carryOut(storage, step).then(() => {
         if (isAcknowledged) disk.acknowledge(count);
       });
-      calls.push(call);
-      if (random.chance(0.6)) await call;
+      calls = [...calls, call];
+      if (isSnapshot || random.chance(0.6)) await call;
     }
     await Promise.all(calls);
     await storage.close();

@@ -25,7 +25,14 @@ const { values } = parseArgs({
   options: { seed: { type: "string" }, states: { type: "string" } },
 });
 const { seed, states } = settings.parse(values);
-const report = await runCampaign({ seed, states, onRun: showProgress });
+const report = await runCampaign({
+  seed,
+  states,
+  // Rather more runs than more disks of each.
+  disksPerMoment: 16,
+  momentShare: 0.25,
+  onRun: showProgress,
+});
 if (process.stdout.isTTY) process.stdout.write("\n");
 for (const failure of report.failures.slice(0, MAX_PRINTED_FAILURES)) {
   process.stdout.write(

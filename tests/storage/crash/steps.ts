@@ -95,7 +95,8 @@ export async function describe(
     const chunks: Uint8Array[] = [];
     for await (const chunk of reader.chunks()) chunks.push(chunk);
     reader.release?.();
-    snapshots.push([group, reader.meta, Buffer.concat(chunks)]);
+    const data = new Uint8Array(Buffer.concat(chunks));
+    snapshots.push([group, reader.meta, data]);
   }
   const groups = await contents(storage, opened);
   return stringify({ groups, snapshots });
