@@ -37,6 +37,13 @@ const load = z.object({
   pids: z.array(count),
 });
 
+const content = z.object({
+  directory: z.string(),
+  entries: count,
+  groups: count,
+  bytes: count,
+});
+
 const FILE = "journal";
 
 /** Runs a command; those that measure return, those that serve stay. */
@@ -63,6 +70,14 @@ async function main(command: string, options: unknown): Promise<void> {
       const { measureAppends } = await import("./appends.ts");
       const { directory, seconds } = stored.parse(options);
       return finish(await measureAppends(directory, seconds));
+    }
+    case "fillLog": {
+      const { fillLog } = await import("./openings.ts");
+      return finish(await fillLog(content.parse(options)));
+    }
+    case "openLog": {
+      const { measureOpening } = await import("./openings.ts");
+      return finish(await measureOpening(content.parse(options)));
     }
     case "member": {
       const { runMember } = await import("./snapshots.ts");

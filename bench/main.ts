@@ -23,6 +23,7 @@ import {
   runBench,
   type Runtime,
 } from "./processes.ts";
+import { dropIndexFiles } from "./openings.ts";
 import { measureSnapshots } from "./snapshots.ts";
 import {
   format,
@@ -82,6 +83,7 @@ async function main(settings: Settings): Promise<void> {
     if (settings.only.includes("hosts")) await benchHosts(settings, runtime);
     if (settings.only.includes("storage")) {
       await benchAppends(settings, runtime, directory);
+      await benchOpenings(settings, runtime, directory);
       await benchSnapshots(settings, runtime, directory);
     }
     if (settings.only.includes("http")) {
@@ -195,6 +197,45 @@ async function benchAppends(
       formatRatio(figures.appendsPerSecond, figures.rawPerSecond),
       formatRatio(figures.appendsPerSecond, figures.sequentialPerSecond),
     ]),
+  ));
+}
+
+const openingFigures = z.object({
+  openMs: z.number(),
+  peakMib: z.number(),
+  mib: z.number(),
+  catMs: z.number(),
+});
+
+/** The log that is opened: 212 MiB in segments. */
+const OPENED = { entries: 1_000_000, groups: 10, bytes: 128 } as const;
+
+async function benchOpenings(
+  settings: Settings,
+  runtime: Runtime,
+  directory: string,
+): Promise<void> {
+  const log = { ...OPENED, directory: join(directory, "opened") };
+  await runBench(runtime, "fillLog", log);
+  const rows: string[][] = [];
+  for (let round = settings.rounds ?? 3; round > 0; round--) {
+    for (const way of ["read", "missing"] as const) {
+      if (way === "missing") dropIndexFiles(log.directory);
+      const result = await runBench(runtime, "openLog", log);
+      const { openMs, peakMib, mib, catMs } = openingFigures.parse(result);
+      rows.push([
+        way,
+        format(openMs),
+        format(peakMib),
+        format(catMs),
+        `${formatRatio(openMs, catMs)} (${format(mib)} MiB)`,
+      ]);
+    }
+  }
+  print("\nOpening a log of 1 000 000 entries of 128 bytes in 10 groups:\n");
+  print(table(
+    ["index files", "ms", "peak MiB", "cat of it, ms", "of cat"],
+    rows.sort(([a = ""], [b = ""]) => b.localeCompare(a)),
   ));
 }
 

@@ -93,11 +93,10 @@ export async function measureOpening(
 }
 
 /** Removes the files that make opening fast, but are not needed. */
-export function dropIndexFiles(directory: string): null {
+export function dropIndexFiles(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     if (name.endsWith(".idx")) fs.unlinkSync(join(directory, name));
   }
-  return null;
 }
 
 /** Where the system does not tell the peak, what there is now. */
