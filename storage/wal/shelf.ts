@@ -94,8 +94,10 @@ export class SnapshotShelf {
     const own = structuredClone(meta);
     const writer = await store.writer(group, own, options);
     return new ShelvingWriter(writer, {
-      isWanted: () =>
-        this.#lives.get(group) === life && own.index > life.meta.index,
+      isWanted: () => {
+        if (this.#lives.get(group) !== life) throw missingGroup(group);
+        return own.index > life.meta.index;
+      },
       add: () => this.#add(group, life, own),
     });
   }
@@ -141,7 +143,7 @@ export class SnapshotShelf {
 
   /** A snapshot is durable. It counts at once if the log holds its end. */
   async #add(group: GroupId, life: Life, meta: SnapshotMeta): Promise<void> {
-    if (this.#lives.get(group) !== life) return;
+    if (this.#lives.get(group) !== life) throw missingGroup(group);
     const { isHeld, store } = this.#options;
     const isNewer = meta.index > life.meta.index;
     if (isNewer && isHeld(group, meta)) life.meta = meta;
@@ -157,7 +159,7 @@ export class SnapshotShelf {
 
 /** What becomes of a snapshot that is complete. */
 interface ShelvingTarget {
-  /** Whether it is newer than what the group builds upon. */
+  /** Whether it is newer than what its group builds upon, if that exists. */
   readonly isWanted: () => boolean;
   /** Takes note of it, now that it is durable. */
   readonly add: () => Promise<void>;
@@ -182,7 +184,13 @@ class ShelvingWriter implements SnapshotWriter {
   }
 
   async commit(): Promise<void> {
-    if (!this.#target.isWanted()) return await this.#writer.abort();
+    let isWanted = false;
+    try {
+      isWanted = this.#target.isWanted();
+    } finally {
+      if (!isWanted) await this.#writer.abort();
+    }
+    if (!isWanted) return;
     await this.#writer.commit();
     await this.#target.add();
   }
