@@ -83,6 +83,8 @@ interface Begun {
   readonly reader: SnapshotReader;
   /** Own snapshots taken since. */
   age: number;
+  /** How much of it the member had when it asked last. */
+  offset: number;
 }
 
 /** How often sending to a member failed in a row. */
@@ -229,7 +231,7 @@ export class SnapshotSender {
     const isWitness = core.conf.witnesses.includes(to);
     const content = isWitness ? { chunks: nothing } : {
       token,
-      chunks: (fromOffset?: number) => this.#read(transfer, reader, fromOffset),
+      chunks: (fromOffset = 0) => this.#read(transfer, reader, fromOffset),
     };
     const data = { group, from, to, term, meta, ...content };
     await lane.send(address, data, signal);
@@ -245,7 +247,7 @@ export class SnapshotSender {
     const isEnough = reader !== undefined &&
       reader.meta.index >= snapshot.index;
     if (isEnough && this.#transfers.get(to) === transfer) {
-      this.#begun.set(to, { reader, age: 0 });
+      this.#begun.set(to, { reader, age: 0, offset: 0 });
       return reader;
     }
     reader?.release?.();
@@ -258,9 +260,10 @@ export class SnapshotSender {
   async *#read(
     transfer: Transfer,
     reader: SnapshotReader,
-    fromOffset: number | undefined,
+    fromOffset: number,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { clock } = this.#options;
+    this.#reached(transfer.message.to, fromOffset);
     const { signal } = transfer.controller;
     try {
       yield* paced(reader.chunks(fromOffset), { clock, signal });
@@ -268,6 +271,14 @@ export class SnapshotSender {
       if (isRaftError(error) && !signal.aborted) transfer.problem = error;
       throw error;
     }
+  }
+
+  /** A transfer that gets on is not slowed down, however often it is cut. */
+  #reached(peer: NodeId, offset: number): void {
+    const begun = this.#begun.get(peer);
+    if (begun === undefined || offset <= begun.offset) return;
+    begun.offset = offset;
+    this.#failures.delete(peer);
   }
 
   #taken(transfer: Transfer): void {
