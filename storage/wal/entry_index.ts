@@ -36,8 +36,8 @@ export class EntryIndex {
   readonly #live: LiveBytes;
   #count = 0;
   #first = new Float64Array(INITIAL_ROWS);
-  #segment = new Float64Array(INITIAL_ROWS);
-  #offset = new Float64Array(INITIAL_ROWS);
+  #segment = new Uint32Array(INITIAL_ROWS);
+  #offset = new Uint32Array(INITIAL_ROWS);
   #bytes = new Uint32Array(INITIAL_ROWS);
   #checksum = new Uint32Array(INITIAL_ROWS);
 
@@ -172,8 +172,8 @@ export class EntryIndex {
   #resize(rows: number): void {
     if (rows === this.#first.length) return;
     this.#first = resized(new Float64Array(rows), this.#first);
-    this.#segment = resized(new Float64Array(rows), this.#segment);
-    this.#offset = resized(new Float64Array(rows), this.#offset);
+    this.#segment = resized(new Uint32Array(rows), this.#segment);
+    this.#offset = resized(new Uint32Array(rows), this.#offset);
     this.#bytes = resized(new Uint32Array(rows), this.#bytes);
     this.#checksum = resized(new Uint32Array(rows), this.#checksum);
   }

@@ -36,7 +36,7 @@ export interface WalStorageOptions {
   readonly flush?: FlushMode | undefined;
   /**
    * Bytes of memory for the newest entries that opening returns per group,
-   * each counted with 200 more than its payload has; with many groups less,
+   * each counted with 400 more than its payload has; with many groups less,
    * so that they are at most 64 MiB together.
    *
    * @default 4 MiB

@@ -25,10 +25,10 @@ import { type LogPlace, segmentPath } from "./segment.ts";
 const SPAN_BYTES = 1 << 20;
 
 /**
- * What an entry takes in memory besides its payload: the object, its array of
- * bytes, and the buffer behind that.
+ * About what an entry takes in memory besides its payload: the object, its
+ * array of bytes, and the buffer behind that.
  */
-const OVERHEAD_BYTES = 200;
+const OVERHEAD_BYTES = 400;
 
 /** A record of entries that is to be read. */
 export interface WantedRecord {

@@ -19,9 +19,10 @@ import {
   FRAME_MAGIC,
   type FrameHead,
   readFrameHead,
+  viewOf,
 } from "./format.ts";
 import { type FrameSource, type GroupTable, isKnownRecord } from "./groups.ts";
-import { readRecords, type RecordView } from "./records.ts";
+import { readRecord, type RecordView } from "./records.ts";
 import { SegmentIndexBuilder } from "./segment_index.ts";
 import { isZero, segmentPath } from "./segment.ts";
 
@@ -227,9 +228,11 @@ function applyFrame(
     shift: window.start,
     frame: head.sequence,
   };
-  for (
-    const record of parseBody(at, window.bytes, { from, head })
-  ) {
+  const to = from + head.bodyBytes;
+  const view = viewOf(window.bytes);
+  for (let start = from; start < to;) {
+    const record = parseRecord(at, view, { start, to, bytes: window.bytes });
+    start = record.end;
     if (!isKnownRecord(record.type)) {
       throw unsupported(at, `its record type ${record.type} is unknown`);
     }
@@ -252,14 +255,13 @@ function applyRecord(
   else groups.apply(record, source);
 }
 
-function parseBody(
+function parseRecord(
   at: { readonly file: string; readonly offset: number },
-  bytes: Uint8Array,
-  body: { readonly from: number; readonly head: FrameHead },
-): RecordView[] {
-  const { from, head } = body;
+  view: DataView,
+  place: { readonly bytes: Uint8Array; readonly start: number; to: number },
+): RecordView {
   try {
-    return readRecords(bytes, from, from + head.bodyBytes);
+    return readRecord(place.bytes, view, place.start, place.to);
   } catch (error) {
     throw corruption(at, "its records do not fit their frame", error);
   }

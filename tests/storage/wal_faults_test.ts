@@ -396,7 +396,7 @@ describe("WalStorage options", () => {
     await storage.write([createGroup(1)]);
     for (const entry of log) await storage.write([append(1, [entry])]);
     await storage.close();
-    const again = walOn(disk, { tailBytes: 3320 });
+    const again = walOn(disk, { tailBytes: 5320 });
     const { groups } = await again.open({ deployment: DEPLOYMENT });
     const tail = groups[0]?.tail ?? [];
     assert(tail.length >= 8 && tail.length <= 10, `${tail.length} entries`);
