@@ -360,7 +360,7 @@ const WITNESSES: readonly Mutant[] = [
   },
   {
     id: "witness-counts-before-data",
-    hazard: "H89, §11.7.2",
+    hazard: "H89",
     what: "a witness is sent and counts for what data voters in step lack yet",
     patches: [{
       file: WITNESS,
@@ -370,7 +370,7 @@ const WITNESSES: readonly Mutant[] = [
   },
   {
     id: "witness-sent-before-data",
-    hazard: "H89, §11.7.2",
+    hazard: "H89",
     what: "a witness is sent what data voters in step lack yet",
     patches: [{
       file: TRACKER,
@@ -383,7 +383,7 @@ const WITNESSES: readonly Mutant[] = [
   },
   {
     id: "witness-sent-before-leader",
-    hazard: "H89, §11.7.2",
+    hazard: "H89",
     what: "a witness is sent what no data voter holds durably yet",
     patches: [{
       file: TRACKER,

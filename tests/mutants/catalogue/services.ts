@@ -339,7 +339,7 @@ const PREFERENCE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: "preferred-asked-for-ever",
-    hazard: "C24, H113, H120",
+    hazard: "C24, H120",
     what: "hand-overs that fail are tried again just as soon",
     patches: [{
       file: PRIORITY,
