@@ -148,6 +148,12 @@ function serveArguments(id: number, config: ClusterConfig): string[] {
     `${config.timeoutMs}ms`,
     "--deployment",
     config.deployment,
+    "--snapshot-entries",
+    `${config.snapshotEntries}`,
+    "--snapshot-trailing",
+    `${config.snapshotTrailing}`,
+    "--segment-bytes",
+    `${config.segmentBytes}`,
     ...(config.leaseReads ? ["--lease-reads"] : []),
   ];
 }

@@ -35,6 +35,12 @@ export interface SharedConfig {
   readonly deployment: string;
   /** Whether the leader answers lease reads by itself. */
   readonly leaseReads: boolean;
+  /** Entries after which a snapshot is taken. */
+  readonly snapshotEntries: number;
+  /** Entries that stay in the log below a snapshot. */
+  readonly snapshotTrailing: number;
+  /** Size of a full segment of the log. */
+  readonly segmentBytes: number;
 }
 
 /** Settings of one member. */
@@ -73,6 +79,8 @@ export const CLUSTER_SIZE = 3;
 const LEAST_TIMEOUT_MS = 100;
 const MOST_TIMEOUT_MS = 600_000;
 const MAX_MEMBERS = 99;
+const LEAST_SEGMENT_BYTES = 4 << 10;
+const MOST_SEGMENT_BYTES = 1 << 30;
 
 const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})$/;
 const WANTED_HOST_PORT = "wanted HOST:PORT";
@@ -83,6 +91,11 @@ const WANTED_MEMBERS = "wanted ID=HOST:PORT,ID=HOST:PORT and so on";
 
 const digits = z.string().regex(/^\d{1,15}$/).transform(Number);
 const wholeNumber = z.union([z.int(), digits]);
+const positiveSchema = wholeNumber.pipe(z.int().min(1));
+const trailingSchema = wholeNumber.pipe(z.int().min(0));
+const segmentSchema = wholeNumber.pipe(
+  z.int().min(LEAST_SEGMENT_BYTES).max(MOST_SEGMENT_BYTES),
+);
 const idSchema = wholeNumber.pipe(z.int().min(1));
 const memberIdSchema = digits.pipe(z.int().min(1));
 const portSchema = wholeNumber.pipe(z.int().min(1).max(65_535));
@@ -222,6 +235,21 @@ function readShared(settings: Settings): SharedConfig {
       switchSchema,
       "wanted true or false",
     ) ?? false,
+    snapshotEntries: settings.read(
+      "snapshot-entries",
+      positiveSchema,
+      WANTED_ID,
+    ) ?? 100_000,
+    snapshotTrailing: settings.read(
+      "snapshot-trailing",
+      trailingSchema,
+      "wanted a whole number of at least 0",
+    ) ?? 10_000,
+    segmentBytes: settings.read(
+      "segment-bytes",
+      segmentSchema,
+      `wanted a whole number from ${LEAST_SEGMENT_BYTES} to ${MOST_SEGMENT_BYTES}`,
+    ) ?? 64 << 20,
   };
 }
 

@@ -47,6 +47,21 @@ const SHARED: readonly FlagSpec[] = [
     help: "answer lease reads without asking others; the same on all members",
   },
   {
+    name: "snapshot-entries",
+    value: "N",
+    help: "take a snapshot after so many entries (100000)",
+  },
+  {
+    name: "snapshot-trailing",
+    value: "N",
+    help: "keep so many entries below a snapshot, for followers (10000)",
+  },
+  {
+    name: "segment-bytes",
+    value: "N",
+    help: "size of a full file of the log (67108864)",
+  },
+  {
     name: "config",
     value: "FILE",
     help: "a JSON file with any of these settings, named as the flags are",

@@ -94,7 +94,10 @@ async function startHost(
       deployment: config.deployment,
       address: config.raft,
       clientAddress,
-      storage: new WalStorage({ directory: config.data }),
+      storage: new WalStorage({
+        directory: config.data,
+        segmentBytes: config.segmentBytes,
+      }),
       transport: makeTransport(config),
       onEvent: hostEventLog(config.id, io),
     });
@@ -115,6 +118,8 @@ async function startMember(
       machine: new KvMachine(),
       timeoutMs: config.timeoutMs,
       leaseReads: config.leaseReads,
+      snapshotEntries: config.snapshotEntries,
+      snapshotTrailing: config.snapshotTrailing,
     });
     return { group, failed: stopReason(group) };
   } catch (error) {

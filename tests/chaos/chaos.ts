@@ -23,6 +23,11 @@ export interface ChaosOptions {
    * may stand for election.
    */
   readonly calms: number;
+  /**
+   * Whether members take snapshots, cut their logs and remove files all the
+   * time, so that they are killed in the midst of it.
+   */
+  readonly hasSmallLogs: boolean;
   /** More flags for the members. */
   readonly flags?: readonly string[] | undefined;
   /** Hears of each step. */
@@ -39,6 +44,8 @@ export interface ChaosReport {
   readonly unknown: number;
   /** Reads that verified acknowledged writes at the end. */
   readonly reads: number;
+  /** Members whose log does not reach back to its beginning. */
+  readonly cutLogs: number;
   /** Milliseconds until writes were served after each kill. */
   readonly leaderMs: readonly number[];
   readonly followerMs: readonly number[];
@@ -50,6 +57,13 @@ type Kill = "leader" | "follower" | "full";
 
 /** What happens next; `calm` is nothing. */
 type Step = Kill | "calm";
+
+/** Flags of members with small logs. */
+const SMALL_LOG = [
+  ...["--snapshot-entries", "50"],
+  ...["--snapshot-trailing", "10"],
+  ...["--segment-bytes", "16384"],
+];
 
 /** How long a calm lasts: many election timeouts. */
 const CALM_MS = 5_000;
@@ -66,7 +80,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     program: options.program,
     size: 3,
     transport: options.transport,
-    flags: options.flags,
+    flags: [
+      ...options.flags ?? [],
+      ...options.hasSmallLogs ? SMALL_LOG : [],
+    ],
   });
   const history = new History();
   const clients = new Clients(cluster, history, random);
@@ -116,6 +133,7 @@ async function play(scene: Scene): Promise<ChaosReport> {
     violations: history.violations,
     ...history.counts,
     reads,
+    cutLogs: cluster.ids.filter((id) => cluster.oldestSegment(id) > 1).length,
     leaderMs: served.leader,
     followerMs: served.follower,
     fullMs: served.full,
@@ -149,7 +167,8 @@ export function describeReport(report: ChaosReport): string {
   return `${
     report.violations.length === 0 ? "ok" : "VIOLATED"
   }: ${report.acknowledged} acknowledged, ${report.unknown} unknown, ` +
-    `${report.notAppended} not appended, ${report.reads} reads verified; ` +
+    `${report.notAppended} not appended, ${report.reads} reads verified, ` +
+    `${report.cutLogs} logs cut; ` +
     `first write after ${report.leaderMs.length} leader kills ${
       median(report.leaderMs)
     } in the median, ${

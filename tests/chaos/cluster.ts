@@ -4,7 +4,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,6 +81,14 @@ export class ProcessCluster {
   /** The URL of a member, without a slash at the end. */
   url(id: number): string {
     return `http://127.0.0.1:${this.#ports[id - 1]}`;
+  }
+
+  /** Number of the oldest file that is left of a member's log. */
+  oldestSegment(id: number): number {
+    const names = readdirSync(join(this.directory, `member-${id}`));
+    const numbers = names.filter((name) => name.endsWith(".wal"))
+      .map((name) => Number.parseInt(name, 10));
+    return Math.min(...numbers);
   }
 
   /** The arguments of `serve` for a member. */

@@ -10,7 +10,8 @@ import { describeReport, runChaos } from "./chaos.ts";
 import { buildProgram, isForm } from "./program.ts";
 
 const USAGE = `deno task chaos [--runtime deno|bun|node|exe]
-  [--transport tcp|http] [--seconds N] [--seed N] [--clients N]
+  [--transport tcp|http] [--logs small|large] [--seconds N] [--seed N]
+  [--clients N]
   [--leader-kills N] [--follower-kills N] [--full-kills N] [--calms N]`;
 
 async function main(): Promise<number> {
@@ -18,6 +19,7 @@ async function main(): Promise<number> {
     options: {
       runtime: { type: "string", default: "deno" },
       transport: { type: "string", default: "tcp" },
+      logs: { type: "string" },
       seconds: { type: "string", default: "180" },
       seed: { type: "string", default: `${Date.now() % 1_000_000}` },
       clients: { type: "string", default: "8" },
@@ -31,11 +33,15 @@ async function main(): Promise<number> {
   const { runtime, transport } = values;
   if (
     values.help || !isForm(runtime) ||
-    (transport !== "tcp" && transport !== "http")
+    (transport !== "tcp" && transport !== "http") ||
+    !["small", "large", undefined].includes(values.logs)
   ) {
     console.error(USAGE);
     return values.help ? 0 : 2;
   }
+  const seed = count(values.seed, "seed");
+  // Every other seed has members that cut their logs all the time.
+  const logs = values.logs ?? (seed % 2 === 0 ? "small" : "large");
   const seconds = count(values.seconds, "seconds");
   const ended = new AbortController();
   const abort = (why: string) => ended.abort(new Error(why));
@@ -47,11 +53,12 @@ async function main(): Promise<number> {
     process.on(signal, () => abort(`Cannot finish: ${signal}`));
   }
   const start = performance.now();
-  console.log(`runtime ${runtime}, transport ${transport}`);
+  console.log(`runtime ${runtime}, transport ${transport}, ${logs} logs`);
   const report = await runChaos({
     program: buildProgram(runtime),
     transport,
-    seed: count(values.seed, "seed"),
+    hasSmallLogs: logs === "small",
+    seed,
     clients: count(values.clients, "clients"),
     leaderKills: count(values["leader-kills"], "leader-kills"),
     followerKills: count(values["follower-kills"], "follower-kills"),

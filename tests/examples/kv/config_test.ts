@@ -43,6 +43,9 @@ describe("readServeConfig()", () => {
       timeoutMs: 5_000,
       deployment: "kv",
       leaseReads: false,
+      snapshotEntries: 100_000,
+      snapshotTrailing: 10_000,
+      segmentBytes: 64 << 20,
       join: false,
       exitWithStdin: false,
     });
@@ -60,6 +63,9 @@ describe("readServeConfig()", () => {
       BALSA_TIMEOUT: "250ms",
       BALSA_DEPLOYMENT: "orders",
       BALSA_LEASE_READS: "true",
+      BALSA_SNAPSHOT_ENTRIES: "500",
+      BALSA_SNAPSHOT_TRAILING: "0",
+      BALSA_SEGMENT_BYTES: "65536",
       BALSA_JOIN: "true",
       BALSA_EXIT_WITH_STDIN: "true",
     }));
@@ -77,6 +83,9 @@ describe("readServeConfig()", () => {
       timeoutMs: 250,
       deployment: "orders",
       leaseReads: true,
+      snapshotEntries: 500,
+      snapshotTrailing: 0,
+      segmentBytes: 65_536,
       join: true,
       exitWithStdin: true,
     });
@@ -143,6 +152,9 @@ describe("readServeConfig()", () => {
     [{ timeout: "soon" }, `Cannot use --timeout: it is "soon"`],
     [{ timeout: "5" }, `Cannot use --timeout: it is "5", wanted a time`],
     [{ timeout: "11m" }, "Cannot use --timeout"],
+    [{ "snapshot-entries": "0" }, "Cannot use --snapshot-entries"],
+    [{ "snapshot-trailing": "-1" }, "Cannot use --snapshot-trailing"],
+    [{ "segment-bytes": "100" }, "wanted a whole number from 4096"],
     [{ deployment: "two words" }, "Cannot use --deployment"],
     [{ "exit-with-stdin": "perhaps" }, "Cannot use --exit-with-stdin"],
   ];
@@ -252,6 +264,9 @@ describe("readClusterConfig()", () => {
       timeoutMs: 5_000,
       deployment: "kv",
       leaseReads: false,
+      snapshotEntries: 100_000,
+      snapshotTrailing: 10_000,
+      segmentBytes: 64 << 20,
     });
   });
 
