@@ -96,7 +96,7 @@ export class SnapshotShelf {
     return new ShelvingWriter(writer, {
       isWanted: () => {
         if (this.#lives.get(group) !== life) throw missingGroup(group);
-        return own.index > life.meta.index;
+        return own.index >= life.meta.index;
       },
       add: () => this.#add(group, life, own),
     });
@@ -159,7 +159,10 @@ export class SnapshotShelf {
 
 /** What becomes of a snapshot that is complete. */
 interface ShelvingTarget {
-  /** Whether it is newer than what its group builds upon, if that exists. */
+  /**
+   * Whether it is not older than what its group builds upon, if that exists.
+   * One of the same index takes the place of a damaged one (H60).
+   */
   readonly isWanted: () => boolean;
   /** Takes note of it, now that it is durable. */
   readonly add: () => Promise<void>;
