@@ -10,12 +10,11 @@ import {
   verify,
   verifyBackup,
 } from "@balsa/raft/tools";
-import { type Acknowledged, type Drill, withDrill } from "./drill.ts";
-import { sleep } from "./cluster.ts";
+import { type Acknowledged, type Drill, Load, withDrill } from "./drill.ts";
 
 const TRIO = [1, 2, 3] as const;
-/** How long clients write before the disaster. */
-const WRITING_MS = 700;
+/** Writes that are acknowledged before the disaster. */
+const WRITES = 60;
 
 /** Commands in a log, as text: keys can be looked for in it. */
 async function commandsIn(directory: string): Promise<string> {
@@ -46,15 +45,13 @@ describe("a disaster", () => {
   it("that leaves one directory of three: every write it had is served again, and old members are refused (U31)", () =>
     withDrill(7, async (site) => {
       const servers = await startTrio(site);
-      let isOver = false;
-      const writing = TRIO.map((id) =>
-        site.write(id, `writer-${id}`, () => isOver)
-      );
-      await sleep(WRITING_MS);
+      const load = new Load();
+      const writing = TRIO.map((id) => site.write(id, load));
+      await load.more(WRITES);
       await Promise.all(servers.map((server) => server.signal("SIGKILL")));
-      isOver = true;
-      const acknowledged = (await Promise.all(writing)).flat();
-      assert(acknowledged.length > 30, `${acknowledged.length} writes`);
+      load.isOver = true;
+      await Promise.all(writing);
+      const { acknowledged } = load;
       site.copy("1", "saved");
       site.destroy("1");
       site.destroy("2");
@@ -122,11 +119,9 @@ describe("a disaster", () => {
   it("that leaves nothing but a backup: taken while clients write, it is restored as of its revision (U32)", () =>
     withDrill(7, async (site) => {
       const servers = await startTrio(site);
-      let isOver = false;
-      const writing = TRIO.map((id) =>
-        site.write(id, `writer-${id}`, () => isOver)
-      );
-      await sleep(WRITING_MS / 2);
+      const load = new Load();
+      const writing = TRIO.map((id) => site.write(id, load));
+      await load.more(WRITES / 2);
       const probe = await site.request(2, "/kv/probe", {
         method: "PUT",
         body: "value of probe",
@@ -136,9 +131,10 @@ describe("a disaster", () => {
       const url = `http://${site.http(3)}/backup`;
       const { manifest, digest } = await fetchBackup({ url, file });
       assertEquals([manifest.deployment, manifest.group], ["kv", 1]);
-      await sleep(WRITING_MS / 2);
-      isOver = true;
-      const acknowledged = (await Promise.all(writing)).flat();
+      await load.more(WRITES / 2);
+      load.isOver = true;
+      await Promise.all(writing);
+      const { acknowledged } = load;
       await Promise.all(servers.map((server) => server.signal("SIGKILL")));
       for (const id of TRIO) site.destroy(`${id}`);
       assertEquals((await verifyBackup(file)).digest, digest);

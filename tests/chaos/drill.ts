@@ -8,7 +8,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServerProcess } from "../examples/kv/server_process.ts";
-import { freePorts } from "./cluster.ts";
+import { freePorts, sleep } from "./cluster.ts";
 
 /** How a member is started. */
 export interface ServeOptions {
@@ -27,6 +27,21 @@ export interface ServeOptions {
 export interface Acknowledged {
   readonly key: string;
   readonly revision: number;
+}
+
+/** What clients write together. */
+export class Load {
+  readonly acknowledged: Acknowledged[] = [];
+  isOver = false;
+
+  /** Waits until that many more writes were acknowledged. */
+  async more(count: number): Promise<void> {
+    const wanted = this.acknowledged.length + count;
+    for (let look = 0; this.acknowledged.length < wanted; look++) {
+      if (look > 3_000) throw new Error(`Cannot see ${wanted} writes`);
+      await sleep(10);
+    }
+  }
 }
 
 /** An item as the server lists it. */
@@ -116,26 +131,20 @@ export class Drill {
   }
 
   /** Writes keys of their own until told to stop, whatever happens. */
-  async write(
-    id: number,
-    prefix: string,
-    isOver: () => boolean,
-  ): Promise<Acknowledged[]> {
-    const acknowledged: Acknowledged[] = [];
-    for (let count = 0; !isOver(); count++) {
-      const key = `${prefix}-${count}.`;
+  async write(id: number, load: Load): Promise<void> {
+    for (let count = 0; !load.isOver; count++) {
+      const key = `writer-${id}-${count}.`;
       const body = `value of ${key}`;
       try {
         const init = { method: "PUT", body };
         const { status, text } = await this.request(id, `/kv/${key}`, init);
         if (status !== 200) continue;
         const { revision } = JSON.parse(text);
-        acknowledged.push({ key, revision });
+        load.acknowledged.push({ key, revision });
       } catch {
         // Killed: what became of it nobody knows.
       }
     }
-    return acknowledged;
   }
 
   /** Everything an id reads, linearizably. */
