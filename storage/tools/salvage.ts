@@ -133,7 +133,11 @@ async function drop(
   const sequences = listSegments(view, directory);
   const at = sequences.findIndex((it) => segmentPath(directory, it) >= file);
   const isSegment = file.endsWith(".wal") && dirname(file) === directory;
-  if (!isSegment) throw notDamage(directory, error);
+  if (!isSegment) {
+    throw new Refusal(
+      `Cannot repair "${directory}": its log begins behind a snapshot that is damaged, nothing can be saved: ${why}`,
+    );
+  }
   const cut = sequences.slice(at < 0 ? sequences.length : at);
   const gone: Dropped[] = [];
   for (const sequence of cut) {

@@ -13,7 +13,7 @@ import {
   verify,
 } from "@balsa/raft/tools";
 import { ENTRY_COUNT, entryAt, flip, makeLog, openLog } from "./logs.ts";
-import { fingerprint, withSite } from "./support.ts";
+import { fill, fingerprint, founders, withSite } from "./support.ts";
 
 /** Segments of a directory, oldest first. */
 function segments(directory: string): string[] {
@@ -209,6 +209,29 @@ describe("repair", () => {
           }
         }
       }
+    }));
+
+  it("refuses a log whose only snapshot is damaged, and names it (H54)", () =>
+    withSite(async (site) => {
+      const directory = site.path("member");
+      const only = await site.start("member", "orders", {
+        node: 1,
+        members: founders(1),
+        snapshotTrailing: 0,
+      });
+      await fill(only.group, "key", 5);
+      await only.group.snapshot();
+      await fill(only.group, "more", 5);
+      await site.stop(only);
+      const { snapshots: [snapshot] } = await inspect(directory);
+      assert(snapshot !== undefined);
+      flip(snapshot.file, snapshot.bytes - 30);
+      const { problems, verdict } = await verify(directory);
+      assert(problems.some(({ file }) => file === snapshot.file));
+      assertEquals(verdict.type, "refused");
+      const error = await assertRejects(() => repair(directory));
+      assert(error instanceof Refusal, String(error));
+      assertMatch(error.message, /behind a snapshot that is damaged/);
     }));
 
   it("refuses what opens, what is in use, and what nothing is left of (H49)", () =>
