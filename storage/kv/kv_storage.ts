@@ -350,6 +350,11 @@ export class KvStorage implements Storage {
       if (wanted.token !== "") await flusher.flush();
     }
     const soFar = isKnown ? await readSoFar(source, series) : NO_PIECES;
+    // What is left of it is removed by the next flush, or the next opening.
+    const drop = async (): Promise<void> => {
+      groups.dropDraft(group);
+      if (this.#data !== undefined) await flusher.flush().catch(() => {});
+    };
     const target = {
       store: (piece: Parameters<typeof groups.addPiece>[2]) => {
         this.#require();
@@ -361,10 +366,8 @@ export class KvStorage implements Storage {
         groups.addSnapshot(group, draft, data);
         return flusher.flush();
       },
-      keep: () => {
-        if (wanted.token === "") groups.dropDraft(group);
-      },
-      drop: () => groups.dropDraft(group),
+      keep: () => wanted.token === "" ? drop() : Promise.resolve(),
+      drop,
       end: () => void this.#writing.delete(group),
     };
     return new PieceWriter(source, series, { target, soFar });

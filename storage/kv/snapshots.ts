@@ -47,9 +47,9 @@ export interface SnapshotTarget {
   /** Makes the whole durable and visible. */
   readonly add: (data: SnapshotData) => Promise<void>;
   /** Keeps what there is for later, if it can be found again. */
-  readonly keep: () => void;
-  /** Removes what there is. */
-  readonly drop: () => void;
+  readonly keep: () => Promise<void>;
+  /** Removes what there is. Never rejects. */
+  readonly drop: () => Promise<void>;
   /** Called once, whatever became of it. */
   readonly end: () => void;
 }
@@ -120,10 +120,9 @@ export class PieceWriter implements SnapshotWriter {
   abort(): Promise<void> {
     if (this.#isOver) return Promise.resolve();
     this.#isOver = true;
-    return this.#enqueue(() => {
-      this.#target.drop();
+    return this.#enqueue(async () => {
+      await this.#target.drop();
       this.#target.end();
-      return Promise.resolve();
     });
   }
 
@@ -134,7 +133,7 @@ export class PieceWriter implements SnapshotWriter {
     return this.#enqueue(async () => {
       try {
         if (this.#filled > 0) await this.#store();
-        this.#target.keep();
+        await this.#target.keep();
       } finally {
         this.#target.end();
       }

@@ -126,6 +126,78 @@ describe("writes that overlap", () => {
   });
 });
 
+describe("writes that overlap and undo each other", () => {
+  it("leave what the last of them said", async () => {
+    const data = new MemoryKv({ limits: SMALL_LIMITS });
+    const storage = await opened(data);
+    await storage.write([createGroup(1), append(1, commands(1, 1, 3))]);
+    const meta = metaAt(20, 2);
+    const writer = await storage.snapshotWriter(1, meta);
+    await writer.commit();
+    await Promise.all([
+      storage.write([append(1, commands(1, 4, 9, 600))]),
+      storage.write([append(1, commands(2, 2, 7, 600))]),
+      storage.write([append(1, commands(2, 6, 6))]),
+      storage.write([{ group: 1, snapshot: meta, entries: [] }]),
+      storage.write([append(1, commands(3, 21, 24))]),
+      storage.write([append(1, commands(4, 23, 25))]),
+      storage.compact(1, 20),
+      storage.destroyGroup(7),
+      storage.write([createGroup(7), append(7, commands(1, 1, 4))]),
+      storage.destroyGroup(7),
+      storage.write([createGroup(7), append(7, commands(2, 1, 2))]),
+    ]);
+    await storage.close();
+    const again = storageOn(data);
+    const { groups } = await again.open({ deployment: DEPLOYMENT });
+    assertEquals(groups[0]?.snapshot, meta);
+    assertEquals(
+      groups[0]?.tail,
+      [...commands(3, 21, 22), ...commands(4, 23, 25)],
+    );
+    assertEquals(groups[1]?.tail, commands(2, 1, 2));
+    await again.close();
+  });
+});
+
+describe("a read while the log changes", () => {
+  it("is of the log before or after, never of both", async () => {
+    const data = new MemoryKv();
+    let isSlow = false;
+    let release = () => {};
+    const storage = new KvStorage({
+      open: async () => {
+        const kv = await data.open();
+        return {
+          ...bound(kv),
+          async *list(range) {
+            for await (const row of kv.list(range)) {
+              if (isSlow) {
+                isSlow = false;
+                await new Promise<void>((resolve) => (release = resolve));
+              }
+              yield row;
+            }
+          },
+        };
+      },
+    });
+    await storage.open({ deployment: DEPLOYMENT });
+    await storage.write([createGroup(1), append(1, commands(1, 1, 9))]);
+    const range = { group: 1, from: 1, through: 9, maxBytes: 1 << 20 };
+    isSlow = true;
+    const reading = storage.read(range);
+    while (isSlow) await Promise.resolve();
+    await storage.write([append(1, commands(2, 3, 9))]);
+    release();
+    assertEquals(
+      await reading,
+      [...commands(1, 1, 2), ...commands(2, 3, 9)],
+    );
+    await storage.close();
+  });
+});
+
 describe("rows that count for nothing", () => {
   /** Rows of parts, by part. */
   function count(data: MemoryKv): Map<number, number> {
@@ -149,7 +221,11 @@ describe("rows that count for nothing", () => {
     await storage.write([createGroup(1), append(1, commands(1, 1, 50))]);
     for (const index of [10, 20, 30]) await store(storage, index);
     await storage.compact(1, 25);
+    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    assertEquals(count(data).get(PART.entries), 50 - 25);
     await storage.write([append(1, commands(2, 41, 42))]);
+    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    assertEquals(count(data).get(PART.entries), 42 - 25);
     const thrown = await storage.snapshotWriter(1, metaAt(41, 2));
     await thrown.write(new Uint8Array(1000));
     await thrown.abort();

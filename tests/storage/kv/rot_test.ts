@@ -14,8 +14,21 @@ import {
   metaAt,
 } from "../../../src/testing/storage_samples.ts";
 import { type KvRow, KvStorage, MemoryKv } from "../../../storage/kv/mod.ts";
-import { MARKER_KEY } from "../../../storage/kv/keys.ts";
-import { recordedBatches, SMALL_LIMITS, storageOn } from "./kv_bench.ts";
+import {
+  MARKER_KEY,
+  numberedKey,
+  PART,
+  pieceKey,
+  stateKey,
+} from "../../../storage/kv/keys.ts";
+import { RowCodec } from "../../../storage/kv/rows.ts";
+import { hashBytes } from "../../../src/checksum.ts";
+import {
+  INCARNATION,
+  recordedBatches,
+  SMALL_LIMITS,
+  storageOn,
+} from "./kv_bench.ts";
 import { lookInto } from "./model.ts";
 
 /** Groups with everything that there can be rows of. */
@@ -128,19 +141,38 @@ describe("an engine that lost a commit", () => {
     const before = data.rows();
     const storage = storageOn(data);
     await storage.open({ deployment: DEPLOYMENT });
-    await storage.write([append(7, commands(9, 13, 14))]);
+    await storage.write([append(7, commands(9, 11, 14))]);
     await storage.close();
     const wanted = await lookInto(storageOn(data));
-    let told = 0;
+    const told: string[] = [];
     for (const [key, value] of before) {
       const copy = data.copy();
       copy.put(key, value);
       const found = await verdict(copy, wanted);
       assert(found === "complete" || found === "corrupt", found);
-      if (found === "corrupt") told++;
+      if (found === "corrupt") told.push(key.join());
     }
-    // Its state or its runs alone; older ones of both are older data.
-    assert(told >= 1, "nothing was told");
+    // The state and the runs do not fit each other, two entries not the runs.
+    assert(told.includes(numberedKey(7, PART.entries, 11, 0).join()));
+    assert(told.includes(stateKey(7).join()));
+    assert(told.includes(pieceKey(7, PART.runs, 0).join()));
+  });
+
+  it("is told by a snapshot whose pieces are not of one whole", async () => {
+    const data = await sample();
+    const pieces = data.rows().filter(([key]) => key[9] === PART.snapshots);
+    assertEquals(pieces.length, 3);
+    const incarnation = Uint8Array.from(
+      INCARNATION.match(/../g) ?? [],
+      (digits) => parseInt(digits, 16),
+    );
+    const codec = new RowCodec("memory", hashBytes(incarnation));
+    for (const [key, value] of pieces) {
+      const copy = data.copy();
+      const other = new Uint8Array(value.length - 4).fill(6);
+      copy.put(key, codec.set(key, other).value);
+      assertEquals(await verdict(copy, undefined), "corrupt");
+    }
   });
 
   it("is told if the journal it was to carry out is damaged", async () => {
