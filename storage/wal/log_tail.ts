@@ -98,7 +98,9 @@ export class LogTail {
     }
     if (!fits(this.#active, builder.length)) await this.#rotate();
     if (lacksCheckpoint(this.#active)) await this.#writeCheckpoint();
-    await this.#put(builder, FRAME.data, onWritten);
+    const writing = this.#put(builder, FRAME.data);
+    if (writing !== undefined) await writing;
+    onWritten();
     if (this.#options.flush === "fdatasync") await this.#sync();
   }
 
@@ -127,12 +129,11 @@ export class LogTail {
     await this.#supply.close();
   }
 
-  /** Durable when it resolves if writes go through, else when synced. */
-  async #put(
-    builder: FrameBuilder,
-    type: FrameType,
-    onWritten: () => void = () => {},
-  ): Promise<void> {
+  /**
+   * Writes a frame. Durable when it resolves if writes go through; else it is
+   * written when this returns, and durable when synced.
+   */
+  #put(builder: FrameBuilder, type: FrameType): Promise<void> | undefined {
     const segment = this.#active;
     const offset = segment.end;
     const sequence = this.#chain.sequence + 1;
@@ -141,31 +142,42 @@ export class LogTail {
       { type, sequence, previous },
       { seed: segment.seed, offset },
     );
-    const { place, flush } = this.#options;
-    if (flush === "dsync") {
-      await writeFullyLater(place.fileSystem, segment.file, bytes, offset);
-    } else {
-      writeFully(place.fileSystem, segment.file, bytes, offset);
+    const { fileSystem } = this.#options.place;
+    const frame = {
+      segment,
+      offset,
+      bytes,
+      type,
+      sequence,
+      previous,
+      checksum,
+    };
+    if (this.#options.flush === "dsync") {
+      return writeFullyLater(fileSystem, segment.file, bytes, offset)
+        .then(() => this.#take(frame));
     }
+    writeFully(fileSystem, segment.file, bytes, offset);
+    this.#take(frame);
+    return undefined;
+  }
+
+  /** The frame is in its file: from now on it counts. */
+  #take(frame: Omit<WrittenFrame, "records">): void {
+    const { segment, bytes, offset, sequence, checksum, type } = frame;
     segment.end += bytes.length;
     this.#supply.wrote(bytes.length);
     this.#chain = { sequence, checksum, type };
     const records = readRecords(bytes, FRAME_HEADER_BYTES, bytes.length);
-    const link = { type, sequence, previous, checksum };
-    this.#apply({ segment, offset, bytes, records, ...link });
-    onWritten();
-  }
-
-  #apply(frame: WrittenFrame): void {
-    const source = {
-      segment: frame.segment.sequence,
-      shift: frame.offset,
-      frame: frame.sequence,
-    };
-    if (frame.type === FRAME.data) {
-      for (const record of frame.records) this.#groups.apply(record, source);
+    if (type === FRAME.data) {
+      const source = {
+        segment: segment.sequence,
+        shift: offset,
+        frame: sequence,
+      };
+      for (const record of records) this.#groups.apply(record, source);
     }
-    for (const observer of this.#observers) observer.written?.(frame);
+    const written = { ...frame, records };
+    for (const observer of this.#observers) observer.written?.(written);
   }
 
   /** A frame without records. Durable when it resolves. */

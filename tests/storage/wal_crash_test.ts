@@ -257,7 +257,8 @@ class Run {
     const meta = metaAt(index, termOf(group, index) ?? 0);
     known.floor = index;
     const isStored = await this.#store(storage, { id, group, meta });
-    if (isStored && index > known.kept.index) known.kept = meta;
+    // A newer one that was installed meanwhile has it thrown away (H63).
+    if (isStored && known.floor === index) known.kept = meta;
   }
 
   /** A snapshot of what the log does not hold, and the write that installs it. */
