@@ -71,6 +71,11 @@ async function main(command: string, options: unknown): Promise<void> {
       const { directory, seconds } = stored.parse(options);
       return finish(await measureAppends(directory, seconds));
     }
+    case "engines": {
+      const { measureKvEngines } = await import("./kv_engines.ts");
+      const { directory, seconds } = stored.parse(options);
+      return finish(await measureKvEngines(directory, seconds));
+    }
     case "fillLog": {
       const { fillLog } = await import("./openings.ts");
       return finish(await fillLog(content.parse(options)));

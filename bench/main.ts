@@ -83,6 +83,7 @@ async function main(settings: Settings): Promise<void> {
     if (settings.only.includes("hosts")) await benchHosts(settings, runtime);
     if (settings.only.includes("storage")) {
       await benchAppends(settings, runtime, directory);
+      await benchEngines(settings, runtime, directory);
       await benchOpenings(settings, runtime, directory);
       await benchSnapshots(settings, runtime, directory);
     }
@@ -196,6 +197,38 @@ async function benchAppends(
       format(figures.appendsPerSecond * figures.bytes / (1 << 20)),
       formatRatio(figures.appendsPerSecond, figures.rawPerSecond),
       formatRatio(figures.appendsPerSecond, figures.sequentialPerSecond),
+    ]),
+  ));
+}
+
+const engineFigures = z.array(z.object({
+  engine: z.string(),
+  what: z.string(),
+  writers: z.number(),
+  entries: z.number(),
+  writesPerSecond: z.number(),
+  commitsPerSecond: z.number(),
+}));
+
+async function benchEngines(
+  settings: Settings,
+  runtime: Runtime,
+  directory: string,
+): Promise<void> {
+  const seconds = settings.seconds ?? (settings.quick ? 3 : 15);
+  const result = await runBench(runtime, "engines", { directory, seconds });
+  const figures = engineFigures.parse(result);
+  if (figures.length === 0) return;
+  print("\nDurable writes of 1 KiB entries to key-value engines:\n");
+  print(table(
+    ["engine", "write", "writers", "a second", "bare commits", "of bare"],
+    figures.map((figures) => [
+      figures.engine,
+      figures.what,
+      String(figures.writers),
+      format(figures.writesPerSecond),
+      format(figures.commitsPerSecond),
+      formatRatio(figures.writesPerSecond, figures.commitsPerSecond),
     ]),
   ));
 }
