@@ -117,6 +117,23 @@ async function checkKilled(
   await check(disk, promises);
 }
 
+/**
+ * The process died, another one opened the store, and then the power goes:
+ * what the second one found is there, for it has relied on it (H51).
+ */
+async function checkFound(disk: FakeFileSystem): Promise<void> {
+  disk.onOperation = () => {};
+  const { store, found } = await openOn(disk);
+  // What is stored on top of folders that were found is as safe as they are.
+  await storeSnapshot(store, 3, richMeta(3), [dataOf(3, 10)]);
+  const after = disk.crash({ keepBytes: () => 0, keepNames: () => 0 });
+  const { found: again } = await openOn(after);
+  for (const [group, files] of found) {
+    assertEquals(again.get(group), files, `group ${group}`);
+  }
+  assertEquals(again.get(3)?.length, 1);
+}
+
 /** What a disk may keep: everything between nothing and all. */
 function* allChoices(): Generator<CrashChoices> {
   for (let names = 0; names < 7; names++) {
@@ -165,6 +182,7 @@ describe("a snapshot store that loses power", () => {
         states++;
       }
       await checkKilled(disk.kill(), promises);
+      await checkFound(disk);
     }
     assert(states > 1000, `${states} states were tried`);
   });

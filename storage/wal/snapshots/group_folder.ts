@@ -146,10 +146,18 @@ export function listFolder(
   fileSystem: WalFileSystem,
   path: string,
 ): readonly string[] {
+  return listIfThere(fileSystem, path) ?? [];
+}
+
+/** Names in a folder; `undefined` if it does not exist. */
+export function listIfThere(
+  fileSystem: WalFileSystem,
+  path: string,
+): readonly string[] | undefined {
   try {
     return fileSystem.list(path);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
+    if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -26,7 +26,13 @@ import type { LogIdentity } from "../format.ts";
 import { removeIfThere } from "../durable_file.ts";
 import { Draft } from "./draft.ts";
 import { encodeSnapshotHeader } from "./format.ts";
-import { draftName, GroupFolder, indexOf, listFolder } from "./group_folder.ts";
+import {
+  draftName,
+  GroupFolder,
+  indexOf,
+  listFolder,
+  listIfThere,
+} from "./group_folder.ts";
 import { SnapshotFileReader } from "./reader.ts";
 import {
   inspectSnapshot,
@@ -59,6 +65,8 @@ export interface SnapshotStoreOptions {
 }
 
 const DEFAULT_RETAIN = 2;
+/** Folders flushed at once; each takes a file handle. */
+const MAX_FLUSHES = 32;
 const GROUP_NAME = /^[1-9]\d{0,15}$/;
 
 /**
@@ -91,7 +99,8 @@ export class SnapshotStore {
 
   /**
    * Reads every file to its end and tells what there is, newest first. Once,
-   * before all else; changes nothing.
+   * before all else; changes nothing. What it tells of is durable: a process
+   * that was killed may have left a name that is in memory only (H51).
    *
    * @returns A group for every folder, also for an empty one.
    * @throws {RaftError} `unsupportedFormat`, or `storageFailed` if a file
@@ -100,7 +109,9 @@ export class SnapshotStore {
   async open(): Promise<Map<GroupId, readonly StoredSnapshotFile[]>> {
     const found = new Map<GroupId, readonly StoredSnapshotFile[]>();
     try {
-      for (const name of listFolder(this.#fileSystem, this.#root)) {
+      const names = listIfThere(this.#fileSystem, this.#root);
+      if (names === undefined) return found;
+      for (const name of names) {
         if (!GROUP_NAME.test(name)) continue;
         const group = Number(name);
         found.set(group, await this.#inspect(group));
@@ -108,6 +119,7 @@ export class SnapshotStore {
     } catch (error) {
       throw failed(`read "${this.#root}"`, error);
     }
+    await this.#syncNames(found.keys());
     return found;
   }
 
@@ -232,6 +244,17 @@ export class SnapshotStore {
       folder.add(await inspectSnapshot(this.#fileSystem, owner, name));
     }
     return folder.files;
+  }
+
+  async #syncNames(
+    groups: Iterable<GroupId>,
+  ): Promise<void> {
+    const folders = [...groups].map((group) => this.#folder(group).path);
+    const all = [...folders, this.#root, dirname(this.#root)];
+    for (let at = 0; at < all.length; at += MAX_FLUSHES) {
+      const some = all.slice(at, at + MAX_FLUSHES);
+      await Promise.all(some.map((path) => this.#syncFolder(path)));
+    }
   }
 
   async #begin(
