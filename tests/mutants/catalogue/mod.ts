@@ -4,6 +4,7 @@
  * @module
  */
 import type { Mutant } from "../mutant.ts";
+import { DISKS } from "./disks.ts";
 import { ELECTIONS } from "./elections.ts";
 import { FLOW } from "./flow.ts";
 import { MEMBERSHIP_MUTANTS } from "./membership.ts";
@@ -18,6 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...REPLICATION_MUTANTS,
   ...FLOW,
   ...MEMBERSHIP_MUTANTS,
+  ...DISKS,
   ...SERVICES,
   ...SESSIONS,
   ...TIME,
