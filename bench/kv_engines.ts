@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { GroupWrite, Storage } from "@balsa/raft";
+import { type GroupWrite, isRaftError, type Storage } from "@balsa/raft";
 import { KvStorage, type OrderedKv } from "@balsa/raft/storage/kv";
 import { openDenoKv } from "@balsa/raft/storage/kv/deno";
 import { openSqliteKv } from "@balsa/raft/storage/kv/sqlite";
@@ -51,7 +51,7 @@ export async function measureKvEngines(
   const figures: KvFigures[] = [];
   for (const [name, open] of ENGINES) {
     const path = join(directory, name.replace(" ", "_").toLowerCase());
-    const bare = await open(`${path}-bare`).catch(() => undefined);
+    const bare = await openIfThere(() => open(`${path}-bare`));
     if (bare === undefined) continue;
     const log = await Log.open(() => open(path));
     const slice = seconds / ROUNDS / WORKLOADS.length / 2;
@@ -66,6 +66,18 @@ export async function measureKvEngines(
     await bare.close();
   }
   return figures;
+}
+
+/** An engine, unless the runtime has none of the kind. */
+async function openIfThere(
+  open: () => Promise<OrderedKv>,
+): Promise<OrderedKv | undefined> {
+  try {
+    return await open();
+  } catch (error) {
+    if (isRaftError(error, "unsupported")) return undefined;
+    throw error;
+  }
 }
 
 async function measure(
