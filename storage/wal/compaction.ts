@@ -23,7 +23,12 @@ import type { LogObserver } from "./log_tail.ts";
 import type { LogWriter } from "./log_writer.ts";
 import type { ReadSource } from "./reader.ts";
 import { relocate } from "./relocation.ts";
-import { type SealedSegment, type Segment, segmentPath } from "./segment.ts";
+import {
+  indexPath,
+  type SealedSegment,
+  type Segment,
+  segmentPath,
+} from "./segment.ts";
 
 /** The log may be this many times as large as what lives in it. */
 const MOST_OVERHEAD = 4;
@@ -185,9 +190,4 @@ export class Compactor implements LogObserver {
     );
     return bytes > limit;
   }
-}
-
-/** The index file of a segment, which goes with it. */
-function indexPath(path: string): string {
-  return path.replace(/\.wal$/, ".idx");
 }
