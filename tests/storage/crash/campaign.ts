@@ -139,6 +139,8 @@ async function recordRun(seed: number): Promise<RecordedRun> {
   const options: LogOptions = {
     segmentBytes: 300 + random.below(4) * 400,
     flush: random.chance(0.2) ? "dsync" : "fdatasync",
+    retainSegments: random.chance(0.2) ? 1 : 0,
+    retainSnapshots: 1 + random.below(2),
   };
   const drawer = new StepDrawer(random, { snapshots: random.chance(0.8) });
   const disk = new Recorder(EMPTY_DISK, random);
@@ -150,7 +152,7 @@ async function recordRun(seed: number): Promise<RecordedRun> {
     for (let i = 0; i < STEPS_PER_LIFE; i++) {
       const step = drawer.draw();
       steps.push(step);
-      const isSnapshot = step.type === "snapshot" || step.type === "install";
+      const isSnapshot = "data" in step;
       // Only records of the log come in an order of their own; the empty
       // batch waits for those before it that nobody waits for.
       if (isSnapshot) await Promise.all([...calls, storage.write([])]);

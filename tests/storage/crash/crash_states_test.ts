@@ -89,6 +89,20 @@ describe("the model of the file system", () => {
     assertEquals(listed(early), ["", "/d/a=0", "/d/b=0"]);
   });
 
+  it("finds a folder empty that was removed for good and made anew", async () => {
+    const disks = await disksAfter(async (disk) => {
+      disk.makeDirectory("/d/f");
+      disk.close(disk.open("/d/f/a", "create"));
+      await disk.syncDirectory("/d/f");
+      await disk.syncDirectory("/d");
+      disk.unlink("/d/f/a");
+      disk.removeDirectory("/d/f");
+      await disk.syncDirectory("/d");
+      disk.makeDirectory("/d/f");
+    });
+    assertEquals(listed(disks), [""]);
+  });
+
   it("knows no order between the removals of two files", async () => {
     const disks = await disksAfter(async (disk) => {
       for (const path of ["/d/a", "/d/b"]) {

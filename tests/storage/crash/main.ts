@@ -16,6 +16,9 @@ import { runCampaign } from "./campaign.ts";
 /** Failures that are told one by one. */
 const MAX_PRINTED_FAILURES = 10;
 
+/** Of each of them: states are long. */
+const MAX_PRINTED_CHARACTERS = 400;
+
 const settings = z.object({
   seed: z.coerce.number().int().min(0).default(1),
   states: z.coerce.number().int().min(1).default(50_000),
@@ -36,7 +39,9 @@ const report = await runCampaign({
 if (process.stdout.isTTY) process.stdout.write("\n");
 for (const failure of report.failures.slice(0, MAX_PRINTED_FAILURES)) {
   process.stdout.write(
-    `seed ${failure.seed}, after operation ${failure.moment}: ${failure.error}\n` +
+    `seed ${failure.seed}, after operation ${failure.moment}: ${
+      String(failure.error).slice(0, MAX_PRINTED_CHARACTERS)
+    }\n` +
       `  again: deno task crash --seed ${failure.seed}\n`,
   );
 }

@@ -172,8 +172,16 @@ function applyNames(
   changes: readonly NameChange[],
 ): void {
   for (const [path, to] of changes) {
+    if (names.get(path) === FOLDER) removeBelow(names, path);
     if (to === undefined) names.delete(path);
     else names.set(path, to);
+  }
+}
+
+/** What was in a folder goes with it; one made anew is empty. */
+function removeBelow(names: Map<string, FileId>, folder: string): void {
+  for (const name of names.keys()) {
+    if (name.startsWith(`${folder}/`)) names.delete(name);
   }
 }
 

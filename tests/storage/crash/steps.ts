@@ -40,13 +40,18 @@ export type Step =
     readonly group: number;
     readonly through: number;
   }
+  /** A snapshot of a leader comes half-way. */
+  | ({ readonly type: "suspend" } & SentSnapshot)
   /** A snapshot of a leader, which replaces the log. */
-  | {
-    readonly type: "install";
-    readonly group: number;
-    readonly meta: SnapshotMeta;
-    readonly data: Uint8Array;
-  };
+  | ({ readonly type: "install" } & SentSnapshot);
+
+interface SentSnapshot {
+  readonly group: number;
+  readonly meta: SnapshotMeta;
+  readonly data: Uint8Array;
+  /** Names these very bytes. */
+  readonly token: string;
+}
 
 /** What a run may do besides writing and destroying. */
 export interface StepKinds {
@@ -62,6 +67,12 @@ export async function carryOut(storage: Storage, step: Step): Promise<void> {
       return storage.destroyGroup(step.group);
     case "compact":
       return storage.compact(step.group, step.through);
+    case "suspend": {
+      const { data, group, meta, token } = step;
+      const writer = await storage.snapshotWriter(group, meta, { token });
+      await writer.write(data.slice(0, data.length >> 1));
+      return await writer.suspend();
+    }
     case "snapshot":
       return await storeSnapshot(storage, step);
     case "install": {
@@ -76,10 +87,13 @@ async function storeSnapshot(
   storage: Storage,
   step: Step & { readonly type: "snapshot" | "install" },
 ): Promise<void> {
-  const writer = await storage.snapshotWriter(step.group, step.meta);
-  const half = step.data.length >> 1;
-  await writer.write(step.data.slice(0, half));
-  await writer.write(step.data.slice(half));
+  const { data, group, meta } = step;
+  const token = step.type === "install" ? step.token : undefined;
+  const writer = await storage.snapshotWriter(group, meta, { token });
+  const half = data.length >> 1;
+  // What came before it was suspended comes again.
+  await writer.write(data.slice(0, half), 0);
+  await writer.write(data.slice(half), half);
   await writer.commit();
 }
 
@@ -146,6 +160,8 @@ export class StepDrawer {
   readonly #kinds: StepKinds;
   readonly #groups = new Map<number, GroupSoFar>();
   #term = 1;
+  /** What is drawn already. */
+  #next: Step | undefined;
 
   constructor(random: Random, kinds: StepKinds) {
     this.#random = random;
@@ -154,10 +170,13 @@ export class StepDrawer {
 
   /** The next step. */
   draw(): Step {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next !== undefined) return next;
     const random = this.#random;
     const ids = [...this.#groups.keys()];
     const group = ids[random.below(ids.length)];
-    if (group !== undefined && random.chance(0.04)) {
+    if (group !== undefined && random.chance(0.06)) {
       this.#groups.delete(group);
       return { type: "destroy", group };
     }
@@ -182,7 +201,11 @@ export class StepDrawer {
       Object.assign(state, { first: index + 1, last: index, snapshot: index });
       state.terms.clear();
       const meta = metaAt(index, term);
-      return { type: "install", group, meta, data: this.#data() };
+      const token = `${group}/${index}/${term}`;
+      const sent = { group, meta, data: this.#data(), token };
+      if (random.chance(0.5)) return { type: "install", ...sent };
+      this.#next = { type: "install", ...sent };
+      return { type: "suspend", ...sent };
     }
     if (state.snapshot >= state.first && random.chance(0.6)) {
       const through = state.first +

@@ -18,7 +18,7 @@ import { describe } from "./steps.ts";
 /** How the logs of a run are set up. */
 export type LogOptions = Pick<
   WalStorageOptions,
-  "segmentBytes" | "flush"
+  "segmentBytes" | "flush" | "retainSegments" | "retainSnapshots"
 >;
 
 /** What may be found: the states of a run from one to another. */
