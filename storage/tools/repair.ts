@@ -76,7 +76,7 @@ export async function planRepair(directory: string): Promise<RepairPlan> {
   await log.storage.close();
   // Damage may lie where nothing is that is still wanted.
   const isNeeded = dropped.length > 0;
-  if (isNeeded && groups.length === 0) {
+  if (isNeeded && groups.every(({ lastIndex }) => lastIndex === 0)) {
     throw new Refusal(
       `Cannot repair "${path}": nothing is left before the damage`,
     );

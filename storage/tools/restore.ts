@@ -140,7 +140,7 @@ function confFor(manifest: BackupManifest, options: RestoreOptions): ConfState {
   const isSame = deployment === manifest.deployment;
   if (isSame && options.sameDeployment !== true) {
     throw new Refusal(
-      `Cannot restore "${options.file}": it was taken from deployment "${deployment}", wanted another name; or leave to use it, once every old member is destroyed`,
+      `Cannot restore "${options.file}": it was taken from deployment "${deployment}", wanted another name, or leave to use it again (--same-deployment) once every old member is destroyed`,
     );
   }
   const removed = isSame ? idsOf(manifest.conf) : [];

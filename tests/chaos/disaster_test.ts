@@ -76,6 +76,8 @@ describe("a disaster", () => {
       }
       const add = [5, 6].map((id) => ({ id, address: site.raft(id) }));
       const body = JSON.stringify({ add });
+      // Once it leads.
+      await site.request(4, "/kv/forced", { method: "PUT", body: "x" });
       const { text } = await site.request(4, "/members", {
         method: "POST",
         body,
