@@ -153,6 +153,7 @@ async function measure(
   const reader = new PieceReader(fileSystem, file, {
     position: header.length,
     seed: snapshotSeed(header),
+    isShared: true,
   });
   for (;;) {
     const piece = await reader.next();

@@ -16,11 +16,20 @@ import {
   type Piece,
 } from "./format.ts";
 
+const PIECE_BYTES = CHUNK_HEADER_BYTES + CHUNK_BYTES;
+
 /** Where the pieces begin, and what they are bound to. */
 export interface PieceStart {
   /** Bytes of the header before them. */
   readonly position: number;
   readonly seed: number;
+  /**
+   * Whether one buffer is used for all: data is valid until the next call
+   * then, else it is the caller's.
+   *
+   * @default false
+   */
+  readonly isShared?: boolean | undefined;
 }
 
 /**
@@ -32,6 +41,7 @@ export class PieceReader {
   readonly #fileSystem: WalFileSystem;
   readonly #file: FileHandle;
   readonly #seed: number;
+  readonly #shared: Uint8Array | undefined;
   #position: number;
   #offset = 0;
   #checksum = 0;
@@ -46,6 +56,7 @@ export class PieceReader {
     this.#file = file;
     this.#seed = start.seed;
     this.#position = start.position;
+    if (start.isShared === true) this.#shared = new Uint8Array(PIECE_BYTES);
   }
 
   /** Where in the file the next piece begins. */
@@ -65,7 +76,7 @@ export class PieceReader {
 
   /** The next piece; passes by it if it is a chunk. */
   async next(): Promise<Piece> {
-    const bytes = await this.#read(CHUNK_HEADER_BYTES + CHUNK_BYTES);
+    const bytes = await this.#read(PIECE_BYTES);
     const piece = decodePiece(bytes, this.#seed, this.#offset);
     if (piece.type === "chunk") {
       const { data } = piece;
@@ -95,10 +106,11 @@ export class PieceReader {
     this.#offset += dataBytes;
   }
 
-  /** Up to so many bytes of the file, in a buffer of their own. */
+  /** Up to so many bytes of the file. */
   async #read(most: number): Promise<Uint8Array> {
     const left = this.#fileSystem.size(this.#file) - this.#position;
-    const bytes = new Uint8Array(Math.max(0, Math.min(most, left)));
+    const wanted = Math.max(0, Math.min(most, left));
+    const bytes = this.#shared?.subarray(0, wanted) ?? new Uint8Array(wanted);
     const length = await readFully(
       this.#fileSystem,
       this.#file,

@@ -207,7 +207,10 @@ async function checkPieces(
   { fileSystem, file, path }: OpenFile,
   start: Start,
 ): Promise<SnapshotFooter> {
-  const reader = new PieceReader(fileSystem, file, start);
+  const reader = new PieceReader(fileSystem, file, {
+    ...start,
+    isShared: true,
+  });
   for (;;) {
     const piece = await reader.next();
     if (piece.type === "chunk") continue;
