@@ -196,6 +196,11 @@ export class FrozenFileSystem implements WalFileSystem {
     this.#views.set(path, null);
   }
 
+  // deno-lint-ignore require-await -- a rejection, never a throw
+  async unlinkLater(path: string): Promise<void> {
+    this.unlink(path);
+  }
+
   identify(path: string): string {
     return path;
   }

@@ -57,6 +57,8 @@ export interface WalFileSystem {
   link(from: string, to: string): void;
   /** Removes a name. */
   unlink(path: string): void;
+  /** As `unlink`, off the caller's thread: a large file takes long. */
+  unlinkLater(path: string): Promise<void>;
   /** Tells one folder from another, however it is reached. */
   identify(path: string): string;
 }
@@ -111,6 +113,10 @@ export function nodeFileSystem(): WalFileSystem {
     rename: (from, to) => fs.renameSync(from, to),
     link: (from, to) => fs.linkSync(from, to),
     unlink: (path) => fs.unlinkSync(path),
+    unlinkLater: (path) =>
+      new Promise((resolve, reject) =>
+        fs.unlink(path, (error) => error ? reject(error) : resolve())
+      ),
     identify: (path) => {
       const { dev, ino } = fs.statSync(path);
       return `${dev}:${ino}`;

@@ -252,6 +252,11 @@ export class FakeFileSystem implements WalFileSystem {
     this.#change(path, (names) => void names.delete(path));
   }
 
+  async unlinkLater(path: string): Promise<void> {
+    await Promise.resolve();
+    this.unlink(path);
+  }
+
   identify(): string {
     return "fake";
   }

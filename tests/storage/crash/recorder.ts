@@ -221,6 +221,12 @@ export class Recorder implements WalFileSystem {
     this.#note(path, [[path, undefined]]);
   }
 
+  async unlinkLater(path: string): Promise<void> {
+    await this.#pass();
+    this.unlink(path);
+    await this.#pass();
+  }
+
   identify(): string {
     return "recorder";
   }
