@@ -88,11 +88,27 @@ export async function verify(
   const path = resolve(directory);
   for (let look = 1;; look++) {
     const heldBy = await holderOf(path);
-    const found = await verifyOnce(path, heldBy, progress);
+    const found = await unlessGone(verifyOnce(path, heldBy, progress), {
+      mayBe: heldBy !== null && look < MAX_LOOKS,
+    });
+    if (found === undefined) continue;
     const isRight = found.verdict.type === "opens" &&
       found.problems.every(({ type }) => type === "leftover");
     // A log that moves on under our eyes can look like anything.
     if (isRight || heldBy === null || look === MAX_LOOKS) return found;
+  }
+}
+
+/** `undefined` if a file went away that was there a moment ago. */
+async function unlessGone<T>(
+  work: Promise<T>,
+  { mayBe }: { readonly mayBe: boolean },
+): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (mayBe && errorCode(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 

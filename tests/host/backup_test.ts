@@ -153,6 +153,29 @@ describe("group.backup()", () => {
       assertEquals(machine.releaseCount, 3);
     }));
 
+  it("draws from the machine only as fast as it is drawn from", () =>
+    withMemoryWorld(1, async (world) => {
+      const machine = new Journal();
+      const member = await world.member(1, machine);
+      await world.leader([member]);
+      let drawn = 0;
+      machine.snapshot = () => ({
+        async *chunks() {
+          for (; drawn < 1_000; drawn++) {
+            await Promise.resolve();
+            yield new Uint8Array(100_000);
+          }
+        },
+      });
+      const backup = await world.value(member.backup());
+      const chunks = backup.chunks();
+      for (let count = 1; count <= 100; count++) {
+        await world.value(chunks.next());
+        assert(drawn <= count, `${drawn} chunks were drawn for ${count}`);
+      }
+      await chunks.return();
+    }));
+
   it("ends with an error, not early, when the machine's stream breaks", () =>
     withMemoryWorld(1, async (world) => {
       const machine = new Journal();

@@ -7,7 +7,9 @@ import {
   planForceNewCluster,
   Refusal,
 } from "@balsa/raft/tools";
-import { isRaftError } from "@balsa/raft";
+import { type ConfChange, type Entry, isRaftError } from "@balsa/raft";
+import { WalStorage } from "@balsa/raft/storage/wal";
+import { EMPTY_CONF } from "../../../src/core/types.ts";
 import {
   addressOf,
   contents,
@@ -43,6 +45,30 @@ function startAlone(site: Site, address = addressOf(4)): Promise<Running> {
   return site.start("3", NEW, { node: 4, address, members });
 }
 
+/** A log of member 3 of three, with these changes at its end. */
+async function writeLog(
+  directory: string,
+  changes: readonly ConfChange[],
+): Promise<void> {
+  const storage = new WalStorage({ directory });
+  await storage.open({ deployment: OLD });
+  const conf = { ...EMPTY_CONF, voters: [1, 2, 3], addresses: founders(3) };
+  const snapshot = { index: 0, term: 0, conf };
+  const entries: Entry[] = [
+    { type: "noop", term: 1, index: 1 },
+    ...changes.map((change, i): Entry => ({
+      type: "confChange",
+      term: 1,
+      index: 2 + i,
+      change,
+    })),
+  ];
+  const hardState = { term: 1, vote: 1, commit: 1 };
+  const create = { node: 3, snapshot };
+  await storage.write([{ group: 1, create, hardState, entries }]);
+  await storage.close();
+}
+
 function options(site: Site, more: Partial<ForceOptions> = {}): ForceOptions {
   return {
     directory: site.path("3"),
@@ -74,6 +100,54 @@ describe("force-new-cluster", () => {
       );
       await fill(alone.group, "new", 3);
       assertEquals((await contents(alone.group)).size, 13);
+    }));
+
+  it("leaves the old members behind, whatever configuration was in force", () =>
+    withSite(async (site) => {
+      const step = (type: "addVoter" | "remove" | "addLearner", node: number) =>
+        type === "remove"
+          ? { type, node }
+          : { type, node, address: addressOf(node) };
+      const changes: readonly (readonly ConfChange[])[] = [
+        // In the middle of a joint configuration.
+        [{
+          transition: "explicit",
+          steps: [step("addVoter", 4), step("remove", 1)],
+        }],
+        // The survivor is a learner, or removed.
+        [{ transition: "auto", steps: [step("addLearner", 3)] }],
+        [{ transition: "simple", steps: [step("remove", 3)] }],
+        // Several, the last of which does not fit.
+        [
+          { transition: "simple", steps: [step("addLearner", 4)] },
+          { transition: "simple", steps: [step("addVoter", 4)] },
+          { transition: "auto", steps: [] },
+        ],
+      ];
+      for (const [at, log] of changes.entries()) {
+        const directory = site.path(`log-${at}`);
+        await writeLog(directory, log);
+        await forceNewCluster({
+          directory,
+          groups: [{ group: 1, node: 9, address: addressOf(9) }],
+          deployment: NEW,
+        });
+        const members = [{ id: 9, address: addressOf(9) }];
+        const alone = await site.start(`log-${at}`, NEW, { node: 9, members });
+        await fill(alone.group, "new", 1);
+        assertEquals((await contents(alone.group)).size, 1);
+        const ids = alone.group.status().members.map(({ id }) => id);
+        assertEquals(ids, [9], `log ${at}`);
+        const used = at === 0 || at === 3 ? [1, 2, 3, 4] : [1, 2, 3];
+        for (const id of used) {
+          const add = [{ id, address: addressOf(id) }];
+          const error = await assertRejects(() =>
+            alone.group.changeMembership({ add })
+          );
+          assert(isRaftError(error, "removedMember"), `log ${at}: ${error}`);
+        }
+        await site.stop(alone);
+      }
     }));
 
   it("keeps the old majority out of the new cluster, and its terms (H87)", () =>

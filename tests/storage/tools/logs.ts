@@ -53,6 +53,22 @@ export async function makeLog(directory: string): Promise<WalStorage> {
   return storage;
 }
 
+/** Stores a snapshot of a group as of one of its entries. */
+export async function keepSnapshot(
+  storage: WalStorage,
+  group: number,
+  index: number,
+): Promise<void> {
+  const { term } = entryAt(group, index);
+  const writer = await storage.snapshotWriter(group, {
+    index,
+    term,
+    conf: CONF,
+  });
+  await writer.write(new Uint8Array(1_000).fill(index & 0xff));
+  await writer.commit();
+}
+
 /** Flips a bit of a byte. */
 export function flip(file: string, offset: number): void {
   const bytes = readFileSync(file);
