@@ -6,6 +6,7 @@
  * durable, for it is renamed only when it is. `….part`: on its way; with the
  * first 32 hexadecimal digits of the SHA-256 of its token before the ending if
  * it can be gone on with. `….snap.damaged`: was found damaged, is never read.
+ * `….gone`: is being removed.
  *
  * **Header**:
  *

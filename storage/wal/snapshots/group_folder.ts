@@ -6,7 +6,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { errorCode, type WalFileSystem } from "../file_system.ts";
-import { removeIfThere } from "../durable_file.ts";
 import {
   parseSnapshotName,
   type SnapshotName,
@@ -16,6 +15,7 @@ import {
 } from "./snapshot_file.ts";
 
 const DRAFT_NAME = /^(\d{16})-\d+(-[0-9a-f]{32})?\.part$/;
+const GONE_NAME = /\.(snap|part)\.gone$/;
 
 /** Index of a stored snapshot, whole or not. */
 export function indexOf(file: StoredSnapshotFile): number {
@@ -42,6 +42,8 @@ export class GroupFolder {
   readonly #readers = new Map<string, number>();
   /** Paths that go when their last reader does. */
   readonly #doomed = new Set<string>();
+  /** Files whose names are gone, and which are about to go themselves. */
+  readonly #removals = new Set<Promise<void>>();
   /** Whether somebody writes a snapshot. */
   isWriting = false;
 
@@ -88,7 +90,7 @@ export class GroupFolder {
         return;
       }
       this.#readers.delete(path);
-      if (this.#doomed.delete(path)) this.#removeQuietly(path);
+      if (this.#doomed.delete(path)) this.discard(path);
     };
   }
 
@@ -96,7 +98,37 @@ export class GroupFolder {
   drop({ path }: StoredSnapshotFile): void {
     this.forget(path);
     if (this.#readers.has(path)) this.#doomed.add(path);
-    else this.#removeQuietly(path);
+    else this.discard(path);
+  }
+
+  /**
+   * Takes a file's name away at once, and the file off the caller's thread: a
+   * large one takes long. Resolves when it is gone.
+   *
+   * @throws What the file system says to the taking away of the name.
+   */
+  remove(path: string): Promise<void> {
+    const gone = `${path}.gone`;
+    this.#fileSystem.rename(path, gone);
+    return this.#removeLater(gone);
+  }
+
+  /**
+   * As `remove`, but never fails: what stays because of an error is only too
+   * much, and a later sweep gets it.
+   */
+  discard(path: string): Promise<void> {
+    try {
+      return this.remove(path);
+    } catch {
+      this.#removeQuietly(path);
+      return Promise.resolve();
+    }
+  }
+
+  /** Resolves when nothing is being removed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#removals);
   }
 
   /**
@@ -105,20 +137,23 @@ export class GroupFolder {
    */
   sweep(isKept: (name: string, index: number) => boolean): void {
     for (const name of this.#list()) {
+      const path = join(this.path, name);
+      if (GONE_NAME.test(name)) this.#removeLater(path);
       const match = DRAFT_NAME.exec(name);
       if (match === null) continue;
       const isResumable = match[2] !== undefined;
       if (isResumable && isKept(name, Number(match[1]))) continue;
-      this.#removeQuietly(join(this.path, name));
+      this.discard(path);
     }
   }
 
   /** Removes everything, and the folder. Errors pass through. */
-  destroy(): void {
+  async destroy(): Promise<void> {
     this.#files = [];
     this.#doomed.clear();
+    await this.settle();
     for (const name of this.#list()) {
-      removeIfThere(this.#fileSystem, join(this.path, name));
+      await this.#fileSystem.unlinkLater(join(this.path, name));
     }
     try {
       this.#fileSystem.removeDirectory(this.path);
@@ -131,13 +166,20 @@ export class GroupFolder {
     return listFolder(this.#fileSystem, this.path);
   }
 
-  /** What stays because of an error is only too much; a later sweep gets it. */
   #removeQuietly(path: string): void {
     try {
       this.#fileSystem.unlink(path);
     } catch {
-      // See above.
+      // It is gone already, or stays for a while.
     }
+  }
+
+  /** Never rejects. */
+  #removeLater(gone: string): Promise<void> {
+    const over = () => void this.#removals.delete(removal);
+    const removal = this.#fileSystem.unlinkLater(gone).then(over, over);
+    this.#removals.add(removal);
+    return removal;
   }
 }
 

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type {
   GroupId,
   LogIndex,
@@ -23,7 +23,6 @@ import type {
 import { failed, snapshotFailed } from "../errors.ts";
 import type { WalFileSystem } from "../file_system.ts";
 import type { LogIdentity } from "../format.ts";
-import { removeIfThere } from "../durable_file.ts";
 import { Draft } from "./draft.ts";
 import { encodeSnapshotHeader } from "./format.ts";
 import {
@@ -190,7 +189,7 @@ export class SnapshotStore {
     const folder = this.#folder(file.group);
     await this.#change(folder.path, () => {
       folder.forget(file.path);
-      removeIfThere(this.#fileSystem, file.path);
+      return this.#isThere(file.path) ? folder.remove(file.path) : undefined;
     });
   }
 
@@ -211,7 +210,8 @@ export class SnapshotStore {
   }
 
   /**
-   * Removes everything of a group, at once; durable when it resolves.
+   * Removes everything of a group; durable when it resolves. Nothing of the
+   * group must be stored before.
    *
    * @throws {RaftError} `storageFailed`.
    */
@@ -231,6 +231,8 @@ export class SnapshotStore {
     this.#isClosed = true;
     const ends = [...this.#writers.values()].map((writer) => writer.suspend());
     await Promise.allSettled(ends);
+    const folders = [...this.#folders.values()];
+    await Promise.all(folders.map((folder) => folder.settle()));
   }
 
   async #inspect(group: GroupId): Promise<readonly StoredSnapshotFile[]> {
@@ -269,7 +271,11 @@ export class SnapshotStore {
     const draftPath = join(folder.path, name);
     await this.#makeFolder(folder.path);
     folder.sweep((other) => token === undefined || other === name);
-    const draft = await this.#draft(draftPath, encodeSnapshotHeader(header));
+    const draft = await this.#draft(
+      folder,
+      draftPath,
+      encodeSnapshotHeader(header),
+    );
     return new SnapshotFileWriter({
       path,
       draft,
@@ -279,7 +285,7 @@ export class SnapshotStore {
         folder.add(wholeFile(path, header, footer));
         folder.sweep((_, index) => index > meta.index);
       },
-      discard: () => this.#discard(draftPath),
+      discard: () => folder.discard(draftPath),
       end: () => {
         folder.isWriting = false;
         this.#writers.delete(group);
@@ -287,18 +293,25 @@ export class SnapshotStore {
     });
   }
 
-  async #draft(path: string, header: Uint8Array): Promise<Draft> {
+  #isThere(path: string): boolean {
+    return listFolder(this.#fileSystem, dirname(path)).includes(basename(path));
+  }
+
+  async #draft(
+    folder: GroupFolder,
+    path: string,
+    header: Uint8Array,
+  ): Promise<Draft> {
     const place = { fileSystem: this.#fileSystem, path, header };
     try {
-      const name = path.slice(dirname(path).length + 1);
-      if (listFolder(this.#fileSystem, dirname(path)).includes(name)) {
+      if (this.#isThere(path)) {
         const draft = await Draft.resume(place);
         if (draft !== undefined) return draft;
-        this.#fileSystem.unlink(path);
+        await folder.discard(path);
       }
       return await Draft.begin(place);
     } catch (error) {
-      this.#discard(path);
+      await folder.discard(path);
       throw snapshotFailed(path, error);
     }
   }
@@ -321,10 +334,13 @@ export class SnapshotStore {
   }
 
   /** Changes names in a folder; durable when it resolves. */
-  async #change(path: string, work: () => void): Promise<void> {
+  async #change(
+    path: string,
+    work: () => void | Promise<void>,
+  ): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      work();
+      await work();
     } catch (error) {
       throw failed(`change "${path}"`, error);
     }
@@ -337,15 +353,6 @@ export class SnapshotStore {
     } catch (error) {
       this.#failure ??= failed(`flush the names in "${path}"`, error);
       throw this.#failure;
-    }
-  }
-
-  /** Removes a draft behind another error, which is the one to tell about. */
-  #discard(path: string): void {
-    try {
-      removeIfThere(this.#fileSystem, path);
-    } catch {
-      // The next writer of the group sweeps it.
     }
   }
 

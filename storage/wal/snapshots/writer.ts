@@ -22,8 +22,8 @@ export interface WriterTarget {
   readonly isResumable: boolean;
   /** Gives the finished, closed draft its name, durably. */
   readonly publish: (footer: SnapshotFooter) => Promise<void>;
-  /** Removes the closed draft. */
-  readonly discard: () => void;
+  /** Removes the closed draft. Never rejects. */
+  readonly discard: () => Promise<void>;
   /** It is over, whatever became of it. */
   readonly end: () => void;
 }
@@ -77,7 +77,7 @@ export class SnapshotFileWriter implements SnapshotWriter {
       try {
         await this.#target.publish(footer);
       } catch (error) {
-        throw this.#drop(error);
+        throw await this.#drop(error);
       }
       this.#end();
     });
@@ -85,12 +85,12 @@ export class SnapshotFileWriter implements SnapshotWriter {
 
   /** See {@linkcode SnapshotWriter.abort}. */
   abort(): Promise<void> {
-    return this.#inTurn(() => {
-      if (this.#refusal !== undefined) return Promise.resolve();
+    return this.#inTurn(async () => {
+      if (this.#refusal !== undefined) return;
       this.#target.draft.close();
-      this.#target.discard();
+      const discarded = this.#target.discard();
       this.#end();
-      return Promise.resolve();
+      await discarded;
     });
   }
 
@@ -134,17 +134,18 @@ export class SnapshotFileWriter implements SnapshotWriter {
       return await work();
     } catch (error) {
       this.#target.draft.close();
-      throw this.#drop(error);
+      throw await this.#drop(error);
     }
   }
 
   /** Throws the closed draft away: a flush that failed is not repeated (H44). */
-  #drop(cause: unknown): Error {
+  async #drop(cause: unknown): Promise<Error> {
     const error = isRaftError(cause)
       ? cause
       : snapshotFailed(this.#target.path, cause);
-    this.#target.discard();
+    const discarded = this.#target.discard();
     this.#end(error);
+    await discarded;
     return error;
   }
 
