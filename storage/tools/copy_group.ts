@@ -10,7 +10,6 @@ import type {
   NodeId,
   SnapshotMeta,
 } from "../../src/core/types.ts";
-import { EMPTY_CONF, INITIAL_HARD_STATE } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
 import type { Storage, StoredGroup } from "../../src/storage.ts";
 import { storedEntryBytes } from "../../src/storage_checks.ts";
@@ -18,6 +17,21 @@ import { entriesOf } from "./dump.ts";
 
 /** Entries are written in batches of about this size. */
 const BATCH_BYTES = 4 << 20;
+
+/** What a group begins with that learns the rest from a snapshot. */
+export const NO_MEMBERS: ConfState = {
+  version: 0,
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  staging: [],
+  witnesses: [],
+  autoLeave: false,
+  removed: [],
+  addresses: [],
+  incarnations: [],
+};
 
 /** How far a tool has come, in bytes of what it reads or writes. */
 export type Progress = (doneBytes: number) => void;
@@ -51,7 +65,7 @@ export async function copyGroup(
   const { stored } = source;
   const { group, snapshot } = stored;
   const { storage, node, hardState, more } = target;
-  const from = snapshot.index === 0 ? snapshot.conf : EMPTY_CONF;
+  const from = snapshot.index === 0 ? snapshot.conf : NO_MEMBERS;
   await createGroup(storage, { group, node, conf: from });
   if (snapshot.index > 0) await copySnapshot(source, storage, progress);
   let batch: Entry[] = [];
@@ -88,7 +102,7 @@ export async function createGroup(
   await storage.write([{
     group,
     create: { node, snapshot },
-    hardState: INITIAL_HARD_STATE,
+    hardState: { term: 0, vote: null, commit: 0 },
     entries: [],
   }]);
 }

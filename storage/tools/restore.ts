@@ -11,8 +11,12 @@ import type {
   MemberAddress,
   NodeId,
 } from "../../src/core/types.ts";
-import { EMPTY_CONF } from "../../src/core/types.ts";
-import { createGroup, installSnapshot, type Progress } from "./copy_group.ts";
+import {
+  createGroup,
+  installSnapshot,
+  NO_MEMBERS,
+  type Progress,
+} from "./copy_group.ts";
 import { Refusal } from "./refusal.ts";
 import { placeDirectory, requireEmpty } from "./replace_directory.ts";
 
@@ -108,7 +112,7 @@ export async function restore(
     deployment,
     fill: async (storage) => {
       const reader = await BackupReader.open(readFile(file));
-      await createGroup(storage, { group, node, conf: EMPTY_CONF });
+      await createGroup(storage, { group, node, conf: NO_MEMBERS });
       const meta = { index, term, conf };
       const snapshot = { group, meta, chunks: reader.chunks() };
       await installSnapshot(storage, snapshot, progress);
@@ -153,7 +157,7 @@ function confFor(manifest: BackupManifest, options: RestoreOptions): ConfState {
     );
   }
   return {
-    ...EMPTY_CONF,
+    ...NO_MEMBERS,
     version: manifest.conf.version + 1,
     voters: ids,
     removed,
