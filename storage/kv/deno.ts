@@ -207,7 +207,7 @@ class DenoKv implements OrderedKv {
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     this.#requireOpen();
     const { value } = await this.#kv.get(this.#keyOf(key));
-    return value === null ? undefined : toOwnBytes(value);
+    return value === null ? undefined : toOwnBytes(this.name, value);
   }
 
   async *list(range: KvRange): AsyncGenerator<KvRow> {
@@ -221,7 +221,7 @@ class DenoKv implements OrderedKv {
       reverse: range.reverse === true,
     };
     for await (const { key, value } of this.#kv.list(selector, options)) {
-      yield [toOwnBytes(key.at(-1)), toOwnBytes(value)];
+      yield [toOwnBytes(this.name, key.at(-1)), toOwnBytes(this.name, value)];
     }
   }
 
@@ -261,7 +261,9 @@ class DenoKv implements OrderedKv {
   async #look(guard: KvGuard): Promise<string | null> {
     if (this.#known?.guard === guard) return this.#known.versionstamp;
     const found = await this.#kv.get(this.#keyOf(guard.key));
-    const value = found.value === null ? undefined : toOwnBytes(found.value);
+    const value = found.value === null
+      ? undefined
+      : toOwnBytes(this.name, found.value);
     if (!isSameBytes(value, guard.value)) throw fencedError(this.name);
     const { versionstamp } = found;
     if (versionstamp !== null) this.#known = { guard, versionstamp };

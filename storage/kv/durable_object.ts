@@ -132,8 +132,8 @@ class DurableObjectKv implements OrderedKv {
     return pageRows(range, ({ start, end, limit }) => {
       this.#requireOpen();
       return this.#query(query, start, end, limit).map((row): KvRow => [
-        toOwnBytes(fieldOf(row, "k")),
-        toOwnBytes(fieldOf(row, "v")),
+        toOwnBytes(this.name, fieldOf(row, "k")),
+        toOwnBytes(this.name, fieldOf(row, "v")),
       ]);
     });
   }
@@ -178,7 +178,9 @@ class DurableObjectKv implements OrderedKv {
 
   #read(key: Uint8Array): Uint8Array | undefined {
     const [row] = this.#query(`SELECT v FROM ${this.name} WHERE k = ?`, key);
-    return row === undefined ? undefined : toOwnBytes(fieldOf(row, "v"));
+    return row === undefined
+      ? undefined
+      : toOwnBytes(this.name, fieldOf(row, "v"));
   }
 
   #query(sql: string, ...bindings: (Uint8Array | number)[]): unknown[] {

@@ -68,7 +68,7 @@ export interface SqliteDatabase {
 
 /** Options of {@linkcode openSqliteKv}. */
 export interface SqliteKvOptions {
-  /** Path of the database file; made if it does not exist. */
+  /** Path of the database file, for nothing else; made if it does not exist. */
   readonly path: string;
   /**
    * Opens a database, for a driver of your own; `better-sqlite3` fits as it
@@ -117,7 +117,7 @@ export async function openSqliteKv(
   const database = guarded(path, () => driver(path));
   try {
     return guarded(path, () => {
-      setUp(database);
+      setUp(database, path);
       return new SqliteKv(database, path);
     });
   } catch (error) {
@@ -126,21 +126,48 @@ export async function openSqliteKv(
   }
 }
 
-function setUp(database: SqliteDatabase): void {
+function setUp(database: SqliteDatabase, path: string): void {
   for (const pragma of SET_UP) database.exec(pragma);
-  const journal = database.prepare("PRAGMA journal_mode = WAL");
-  const mode = readField(journal.get(), "journal_mode");
-  journal.finalize?.();
+  const mode = readOne(database, "PRAGMA journal_mode = WAL", "journal_mode");
   if (mode !== "wal") {
     throw new Error("Cannot use the database: it refuses the WAL mode");
   }
   for (const pragma of HARDEN) database.exec(pragma);
   // The first access takes the lock, which stays.
   database.exec("BEGIN IMMEDIATE");
-  database.exec(
-    "CREATE TABLE IF NOT EXISTS balsa_rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
-  );
+  if (isEmpty(database, path)) {
+    database.exec(
+      "CREATE TABLE balsa_rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
+    );
+  }
   database.exec("COMMIT");
+}
+
+/**
+ * Whether there is nothing at all yet. A database with other tables is
+ * somebody else's, or its own table has lost its name: nothing to begin anew.
+ *
+ * @throws {RaftError} `corrupt` if it has pages and no table to be of.
+ */
+function isEmpty(database: SqliteDatabase, path: string): boolean {
+  const first = "SELECT name FROM sqlite_schema LIMIT 1";
+  if (readOne(database, first, "name") !== undefined) return false;
+  const pages = readOne(database, "PRAGMA page_count", "page_count");
+  // Its first page is there from the beginning.
+  if (typeof pages === "number" && pages <= 1) return true;
+  throw damaged(path, "it has lost its table");
+}
+
+/** A field of the first row that a statement returns. */
+function readOne(
+  database: SqliteDatabase,
+  sql: string,
+  field: string,
+): unknown {
+  const statement = database.prepare(sql);
+  const row = statement.get();
+  statement.finalize?.();
+  return readField(row, field);
 }
 
 class SqliteKv implements OrderedKv {
@@ -181,8 +208,8 @@ class SqliteKv implements OrderedKv {
         this.name,
         () =>
           statement.all(start, end, limit).map((row): KvRow => [
-            toOwnBytes(readField(row, "k")),
-            toOwnBytes(readField(row, "v")),
+            toOwnBytes(this.name, readField(row, "k")),
+            toOwnBytes(this.name, readField(row, "v")),
           ]),
       );
     });
@@ -230,7 +257,7 @@ class SqliteKv implements OrderedKv {
     const row = this.#get.get(key);
     return row === undefined || row === null
       ? undefined
-      : toOwnBytes(readField(row, "v"));
+      : toOwnBytes(this.name, readField(row, "v"));
   }
 
   #apply(operations: readonly KvOperation[], guard?: KvGuard): void {
@@ -309,15 +336,19 @@ function guarded<T>(path: string, action: () => T): T {
         throw lockedError(path, "someone else has it open");
       case "CORRUPT":
       case "NOTADB":
-        throw new RaftError(
-          "corrupt",
-          `Cannot trust "${path}": SQLite finds it damaged`,
-          { file: path, offset: 0, cause: error },
-        );
+        throw damaged(path, "SQLite finds it damaged", error);
       default:
         throw failed(`use "${path}"`, error);
     }
   }
+}
+
+function damaged(path: string, what: string, cause?: unknown): RaftError {
+  const at = { file: path, offset: 0 };
+  return new RaftError("corrupt", `Cannot trust "${path}": ${what}`, {
+    ...at,
+    cause,
+  });
 }
 
 const PRIMARY_CODES: ReadonlyMap<number, string> = new Map([
@@ -334,7 +365,14 @@ function primaryCode(error: unknown): string | undefined {
     if (typeof number === "number") return PRIMARY_CODES.get(number & 0xff);
   }
   const code = readField(error, "code");
-  return typeof code === "string"
-    ? /^SQLITE_([A-Z]+)/.exec(code)?.[1]
-    : undefined;
+  const [, name] = /^SQLITE_([A-Z]+)/.exec(String(code)) ?? [];
+  // Some calls of some drivers tell no more than the message.
+  const message = String(readField(error, "message"));
+  return name ?? MESSAGES.find(([text]) => message.includes(text))?.[1];
 }
+
+const MESSAGES = [
+  ["database is locked", "BUSY"],
+  ["disk image is malformed", "CORRUPT"],
+  ["is not a database", "NOTADB"],
+] as const;

@@ -1,11 +1,32 @@
 /** SQLite as an engine, as far as the runtime has it. */
 import { describe, it } from "node:test";
+import { Buffer } from "node:buffer";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { RaftError } from "../../../src/errors.ts";
+import { isRaftError, RaftError } from "../../../src/errors.ts";
+import { isSame } from "../../../src/testing/is_same.ts";
 import { storageCases } from "../../../src/testing/mod.ts";
+import { DEPLOYMENT } from "../../../src/testing/storage_samples.ts";
+import { KvStorage } from "../../../storage/kv/mod.ts";
+import { recordedBatches } from "./kv_bench.ts";
+import { lookInto } from "./model.ts";
 import { openSqliteKv } from "../../../storage/kv/sqlite.ts";
 import { FilesUnderTest, hasSqlite, openSqlite } from "./engines.ts";
+
+/** What has become of damaged data. */
+async function judge(storage: KvStorage, wanted: unknown): Promise<string> {
+  try {
+    const found = await lookInto(storage);
+    return isSame(found, wanted) ? "complete" : "wrong data";
+  } catch (error) {
+    return isRaftError(error) ? error.code : `${error}`;
+  } finally {
+    await storage.close();
+  }
+}
 
 if (await hasSqlite()) {
   describe("KvStorage in SQLite, killed", () => {
@@ -13,6 +34,57 @@ if (await hasSqlite()) {
     for (const { name, run } of storageCases({ create, snapshots: true })) {
       it(name, run);
     }
+  });
+
+  describe("a database file", () => {
+    it("with a spoiled byte is complete or told to be damaged (H60)", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "balsa-rot-"));
+      const path = join(folder, "raft.db");
+      const storage = () =>
+        new KvStorage({ open: () => openSqliteKv({ path }) });
+      const first = storage();
+      await first.open({ deployment: DEPLOYMENT });
+      for (const batch of recordedBatches()) await first.write(batch);
+      await first.close();
+      const wanted = await lookInto(storage());
+      const whole = readFileSync(path);
+      const verdicts = new Map<string, number>();
+      // Every byte of the header and the schema, some of the rest.
+      for (let at = 0; at < whole.length; at += at < 128 ? 1 : 53) {
+        const spoiled = new Uint8Array(whole);
+        spoiled[at] = (spoiled[at] ?? 0) ^ (1 << (at % 8));
+        for (const name of ["", "-wal", "-shm", "-journal"]) {
+          rmSync(path + name, { force: true });
+        }
+        writeFileSync(path, spoiled);
+        const verdict = await judge(storage(), wanted);
+        verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
+      }
+      rmSync(folder, { recursive: true });
+      const { complete = 0, corrupt = 0, storageFailed = 0, ...others } = Object
+        .fromEntries(verdicts);
+      assertEquals(others, {});
+      // What SQLite does not take for damage is an odd header or schema.
+      assert(storageFailed < 10, `${storageFailed} failed for other reasons`);
+      assert(corrupt > 100, `${complete} complete, ${corrupt} corrupt`);
+    });
+
+    it("of somebody else is not touched", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "balsa-other-"));
+      const path = join(folder, "other.db");
+      const kv = await openSqliteKv({ path });
+      await kv.close();
+      const whole = readFileSync(path);
+      const at = Buffer.from(whole).indexOf("balsa_rows");
+      // Both places: the name of the table, and the statement that made it.
+      for (let next = at; next >= 0; next = whole.indexOf("balsa_r", next)) {
+        whole[next] = 0x43;
+      }
+      writeFileSync(path, whole);
+      await assertRejects(() => openSqliteKv({ path }), RaftError);
+      assertEquals(readFileSync(path), whole);
+      rmSync(folder, { recursive: true });
+    });
   });
 } else {
   describe("a runtime without SQLite", () => {
