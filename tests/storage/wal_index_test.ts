@@ -143,7 +143,8 @@ describe("index files", () => {
     const other = await closedLog("f".repeat(32));
     const [one = "", two = ""] = indexFiles(disk);
     const own = disk.get(one);
-    const strangers = [disk.get(two), other.disk.get(one), await earlierLife()];
+    const twin = await closedTwin();
+    const strangers = [disk.get(two), other.disk.get(one), twin.get(one)];
     for (const content of strangers) {
       assert(content.join() !== own.join());
       const mixed = disk.kill();
@@ -153,6 +154,19 @@ describe("index files", () => {
       assertEquals(text, whole);
       assertEquals(mixed.get(one), own);
     }
+  });
+
+  it("do not hide that a segment took another turn than the one before it (H61)", async () => {
+    const { disk } = await closedLog();
+    const [, two = ""] = indexFiles(disk);
+    const path = two.replace(".idx", ".wal");
+    const twin = await closedTwin();
+    for (const one of [path, two]) disk.put(one, twin.get(one));
+    const error = await assertRejects(() => look(disk), RaftError);
+    assertEquals(
+      [error.code, error.file, error.offset],
+      ["corrupt", path, HEADER_BYTES],
+    );
   });
 
   it("do not hide that the frame which seals a segment is damaged (H48)", async () => {
@@ -225,8 +239,8 @@ describe("index files", () => {
   });
 });
 
-/** Of segment 1 of a log with the same name that took another turn. */
-async function earlierLife(): Promise<Uint8Array> {
+/** A log with the same name that took another turn. */
+async function closedTwin(): Promise<FakeFileSystem> {
   const disk = new FakeFileSystem();
   const storage = walOn(disk, { segmentBytes: 512 });
   await storage.open({ deployment: DEPLOYMENT });
@@ -235,5 +249,5 @@ async function earlierLife(): Promise<Uint8Array> {
     await storage.write([append(1, [command(1, index, 90)])]);
   }
   await storage.close();
-  return disk.get(indexFiles(disk)[0] ?? "");
+  return disk;
 }

@@ -18,6 +18,7 @@ import {
   EMPTY_DISK,
   fingerprint,
   judge,
+  judgeKilled,
   logOn,
   type LogOptions,
 } from "./trial.ts";
@@ -37,7 +38,10 @@ const NO_EVENT: DiskEvent = { type: "settled", write: -1 };
 
 /** What a campaign found. */
 export interface CampaignReport {
-  /** Different disks that were opened, with what had to be there. */
+  /**
+   * Different disks that were opened, with what had to be there; and moments
+   * at which the process was killed, but not the machine.
+   */
   readonly states: number;
   readonly runs: number;
   readonly failures: readonly CrashFailure[];
@@ -113,16 +117,22 @@ async function tryRun(options: CampaignOptions): Promise<CampaignReport> {
     if (!random.chance(options.momentShare ?? 1)) continue;
     const { submitted, acked } = disks.marks;
     const wanted = { states: run.states, from: acked, through: submitted };
+    const attempt = async (trial: Promise<void>) => {
+      try {
+        await trial;
+      } catch (error) {
+        failures.push({ seed, moment, error });
+      }
+    };
+    const setting = { options: run.options, random };
+    seen.add(`killed at ${moment}`);
+    await attempt(judgeKilled(disks, wanted, setting));
     const perMoment = options.disksPerMoment ?? DISKS_PER_MOMENT;
     for (const image of disks.images(perMoment, random)) {
       const key = `${fingerprint(image)}/${acked}/${submitted}`;
       if (seen.has(key) || seen.size >= options.states) continue;
       seen.add(key);
-      try {
-        await judge(image, wanted, { options: run.options, random });
-      } catch (error) {
-        failures.push({ seed, moment, error });
-      }
+      await attempt(judge(image, wanted, setting));
     }
   }
   return { states: seen.size, runs: 1, failures };

@@ -18,6 +18,7 @@ import {
   type FileId,
   FOLDER,
   type Image,
+  type LiveDisk,
   type NameChange,
 } from "./recorder.ts";
 import type { Random } from "./random.ts";
@@ -106,6 +107,35 @@ export class PossibleDisks {
     const sets = this.#nameSets();
     const names = sets[random.below(sets.length)] ?? new Map();
     return this.#alternatives(names).any(random);
+  }
+
+  /** The least that may be left: what was flushed. */
+  least(): Image {
+    return this.#alternatives(reachable(new Map(this.#names))).oldest();
+  }
+
+  /** The disk as a process sees it that starts while the machine lives on. */
+  live(): LiveDisk {
+    const names = this.#nameSets().at(-1) ?? new Map<string, FileId>();
+    const ids = new Map([...names].filter(([, file]) => file !== FOLDER));
+    const image = this.#alternatives(names).newest();
+    const lastFile = Math.max(FOLDER, ...this.#files.keys(), ...ids.values());
+    return { ...image, ids, lastFile, eventCount: this.#count };
+  }
+
+  /** Another one, to go on from here with other events. */
+  fork(): PossibleDisks {
+    const other = new PossibleDisks({ files: new Map(), folders: new Set() });
+    for (const [path, file] of this.#names) other.#names.set(path, file);
+    other.#pendingNames = [...this.#pendingNames];
+    for (const [id, { durable, pending }] of this.#files) {
+      other.#files.set(id, {
+        durable,
+        pending: pending.map((data) => ({ ...data })),
+      });
+    }
+    other.#count = this.#count;
+    return other;
   }
 
   #file(id: FileId): PossibleFile {

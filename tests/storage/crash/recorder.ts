@@ -56,6 +56,15 @@ export interface Image {
   readonly folders: ReadonlySet<string>;
 }
 
+/** A disk that goes on under another process, unflushed or not. */
+export interface LiveDisk extends Image {
+  readonly ids: ReadonlyMap<string, FileId>;
+  /** No file has a higher number. */
+  readonly lastFile: FileId;
+  /** How many events there were before. */
+  readonly eventCount: number;
+}
+
 interface Node {
   readonly id: FileId;
   content: Uint8Array;
@@ -75,19 +84,23 @@ export class Recorder implements WalFileSystem {
   readonly #names = new Map<string, Node>();
   readonly #open = new Map<number, { node: Node; mode: OpenMode }>();
   readonly #unrecorded = new Set<FileId>();
+  /** How many events there were before the recorded ones. */
+  readonly #offset: number;
   #lastFile = FOLDER;
   #lastHandle = 0;
   #submitted = 0;
   #acked = 0;
 
   /** A disk that holds an image; `random` decides how long flushes take. */
-  constructor(image: Image, random: Random) {
+  constructor(image: Image, random: Random, live?: LiveDisk) {
     this.#random = random;
+    this.#offset = live?.eventCount ?? 0;
     for (const path of image.folders) this.#names.set(path, FOLDER_NODE);
     for (const [path, content] of image.files) {
-      const node = { id: ++this.#lastFile, content: content.slice() };
-      this.#names.set(path, node);
+      const id = live?.ids.get(path) ?? ++this.#lastFile;
+      this.#names.set(path, { id, content: content.slice() });
     }
+    this.#lastFile = live?.lastFile ?? this.#lastFile;
   }
 
   /** Notes that another step begins. */
@@ -187,7 +200,7 @@ export class Recorder implements WalFileSystem {
 
   async sync(file: number): Promise<void> {
     const { id } = this.#get(file).node;
-    const from = this.events.length;
+    const from = this.#now;
     await this.#pass();
     if (this.#unrecorded.has(id)) return;
     this.events.push({ type: "sync", file: id, from });
@@ -195,7 +208,7 @@ export class Recorder implements WalFileSystem {
 
   async syncDirectory(path: string): Promise<void> {
     if (!this.#isFolder(path)) throw new SystemError("ENOENT", path);
-    const from = this.events.length;
+    const from = this.#now;
     await this.#pass();
     this.events.push({ type: "syncDirectory", folder: path, from });
   }
@@ -242,6 +255,10 @@ export class Recorder implements WalFileSystem {
     return { files, folders };
   }
 
+  get #now(): number {
+    return this.#offset + this.events.length;
+  }
+
   #mark(): void {
     const [submitted, acked] = [this.#submitted, this.#acked];
     this.events.push({ type: "mark", submitted, acked });
@@ -265,7 +282,7 @@ export class Recorder implements WalFileSystem {
     if (this.#unrecorded.has(node.id)) return -1;
     const copy = bytes.slice();
     this.events.push({ type: "write", file: node.id, position, bytes: copy });
-    return this.events.length - 1;
+    return this.#now - 1;
   }
 
   #settle(write: number): void {

@@ -88,6 +88,45 @@ export async function judge(
   requireState(await look(second, setting), range);
 }
 
+/**
+ * Opens the disk of a process that was killed while the machine lives on, and
+ * wants one of the states. Then the power goes, somewhere while that is
+ * opened, told of and written to: what was told once has to stay (H45).
+ *
+ * @throws {Error} If anything but what is wanted is there, or opening fails.
+ */
+export async function judgeKilled(
+  disks: PossibleDisks,
+  wanted: Wanted,
+  setting: { readonly options: LogOptions; readonly random: Random },
+): Promise<void> {
+  const { options, random } = setting;
+  const live = disks.live();
+  const left = disks.fork();
+  const disk = new Recorder(live, random, live);
+  const storage = logOn(disk, options);
+  const opened = await storage.open({ deployment: DEPLOYMENT });
+  const told = disk.events.length;
+  let state: string;
+  try {
+    state = await describe(storage, opened);
+    requireState(state, wanted);
+    disk.submit();
+    await storage.write(nextBatch(opened));
+    disk.acknowledge(1);
+  } finally {
+    await storage.close();
+  }
+  const until = random.below(disk.events.length + 1);
+  for (const event of disk.events.slice(0, until)) left.add(event);
+  const second = random.chance(0.5) ? left.least() : left.any(random);
+  const found = await look(second, setting);
+  if (until < told) return requireState(found, wanted);
+  const { submitted, acked } = left.marks;
+  const states = [state, afterNext(state)];
+  requireState(found, { states, from: acked, through: submitted });
+}
+
 async function look(
   image: Image,
   { options, random }: {
