@@ -47,6 +47,12 @@ export interface GroupCheckpoint extends CheckpointHead {
   /** Whether it was installed. */
   readonly isInstalled: boolean;
   readonly conf: AppliedConf | undefined;
+  /**
+   * `snapshot`, `isInstalled` and `conf` as they were encoded last; absent
+   * once one of them has changed. They seldom do, and there may be thousands
+   * of groups.
+   */
+  encoded: Uint8Array | undefined;
 }
 
 const FIRST_AT = 16 + HARD_STATE_BYTES;
@@ -90,6 +96,7 @@ export function readCheckpoint(record: RecordView): GroupCheckpoint {
     snapshot: snapshotFromArray(snapshot),
     isInstalled: isInstalled === true,
     conf: confFromArray(conf),
+    encoded: undefined,
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import {
   confStateToArray,
+  copyBytes,
   encodePlainCbor,
   ENTRY_CODE,
   entryPayload,
@@ -147,12 +148,8 @@ export class FrameBuilder {
       this.#u64(term);
       this.#u64(firstIndex);
     }
-    const { snapshot, isInstalled, conf } = state;
-    this.#raw(encodePlainCbor([
-      snapshotToArray(snapshot),
-      isInstalled,
-      conf === undefined ? null : [conf.index, confStateToArray(conf.conf)],
-    ]));
+    state.encoded ??= encodeSettings(state);
+    this.#raw(state.encoded);
     this.#end(start);
   }
 
@@ -306,6 +303,16 @@ export class FrameBuilder {
     this.#bytes = grown;
     this.#view = viewOf(grown);
   }
+}
+
+/** What seldom changes about a group, in bytes of its own. */
+function encodeSettings(state: GroupCheckpoint): Uint8Array {
+  const { snapshot, isInstalled, conf } = state;
+  return copyBytes(encodePlainCbor([
+    snapshotToArray(snapshot),
+    isInstalled,
+    conf === undefined ? null : [conf.index, confStateToArray(conf.conf)],
+  ]));
 }
 
 function snapshotToArray(meta: SnapshotMeta): unknown[] {

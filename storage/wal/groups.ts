@@ -59,6 +59,7 @@ export class GroupState implements GroupCheckpoint {
   termRuns: TermRun[] = [];
   hardState: HardState = NEW_HARD_STATE;
   conf: AppliedConf | undefined;
+  encoded: Uint8Array | undefined;
   firstIndex: LogIndex;
   /** At least `firstIndex - 1`. */
   lastIndex: LogIndex;
@@ -127,6 +128,7 @@ export class GroupTable {
         return;
       case RECORD.conf:
         state.conf = readConf(record);
+        state.encoded = undefined;
         return;
       case RECORD.snapshot:
         return install(state, readSnapshot(record));
@@ -226,6 +228,7 @@ export class GroupTable {
       throw new Error(`Cannot apply a record: group ${group} exists already`);
     }
     known.snapshot = snapshot;
+    known.encoded = undefined;
   }
 }
 
@@ -312,6 +315,7 @@ function install(state: GroupState, meta: SnapshotMeta): void {
   }
   state.snapshot = meta;
   state.isInstalled = true;
+  state.encoded = undefined;
   const isHeld = index <= lastIndex && termAt(state, index) === term;
   if (isHeld) return dropThrough(state, index);
   state.index.clear();

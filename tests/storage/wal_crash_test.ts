@@ -101,7 +101,6 @@ class Run {
     // What the old life still does, it does without power and unheard.
     this.#generation++;
     this.#disk.onOperation = () => {
-      this.#isPowerGone = true;
       throw new SystemError("EIO", "The power is gone");
     };
     this.#disk = this.#disk.crash({
@@ -285,7 +284,8 @@ class Run {
     await this.#store(storage, { id, group, meta });
     const { life } = group;
     const current = this.#model.groups.get(id);
-    const isThere = current?.life === life &&
+    // Another one may have come first (H63).
+    const isThere = current?.life === life && index >= current.firstIndex &&
       generation === this.#generation;
     // Without the write it counts for nothing, if the log does not hold it.
     if (!isThere || this.#random() < 0.2) return;
