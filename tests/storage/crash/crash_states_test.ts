@@ -20,7 +20,7 @@ describe("a log of which a crash left what it may", () => {
       seed: 1,
       states: STATES,
       disksPerMoment: 12,
-      momentShare: 0.3,
+      momentShare: 0.15,
     });
     assertEquals(
       failures.map(({ seed, moment, error }) => ({
