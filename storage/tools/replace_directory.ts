@@ -52,7 +52,6 @@ export async function replaceDirectory(
   const stamp = stampOf(new Date());
   const kept = `${path}.before-${reason}-${stamp}`;
   refuseIfThere(kept);
-  // Not given back: it goes with the old directory, and with this process.
   const lock = await lockDirectory(nodeFileSystem(), path);
   let made: Made;
   try {
@@ -64,6 +63,10 @@ export async function replaceDirectory(
   fs.renameSync(path, kept);
   fs.renameSync(made.path, path);
   await nodeFileSystem().syncDirectory(dirname(path));
+  // The lock went with the old directory, to where nobody looks for it.
+  for (const name of fs.readdirSync(kept)) {
+    if (name.startsWith("lock-")) fs.rmSync(join(kept, name));
+  }
   return { incarnation: made.incarnation, kept };
 }
 

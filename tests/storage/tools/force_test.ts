@@ -85,6 +85,7 @@ describe("force-new-cluster", () => {
       const before = fingerprint(site.path("3"));
       const { kept, incarnation } = await forceNewCluster(options(site));
       assertEquals(fingerprint(kept), before);
+      assertEquals((await inspect(kept)).heldBy, null);
       const alone = await startAlone(site);
       assertEquals((await contents(alone.group)).size, 10);
       for (const node of [5, 6]) {
