@@ -1,6 +1,7 @@
 /** A process that is killed while it writes loses nothing acknowledged. */
 import { after, before, describe, it } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RaftError } from "../../../../src/errors.ts";
 import { entryOf, storageIn } from "./kill_child.ts";
 
 const bunVersion = "1.4.5";
@@ -37,10 +38,14 @@ interface Said {
   compacted: number;
 }
 
-/** Lets a child write, and kills it when it has said enough. */
+/**
+ * Lets a child write, and kills it when it has said enough; `meanwhile` is
+ * done while it lives.
+ */
 async function killAfter(
   lines: number,
   command: readonly string[],
+  meanwhile: () => Promise<void> = () => Promise.resolve(),
 ): Promise<Said> {
   const [program = "", ...args] = command;
   const child = new Deno.Command(program, {
@@ -63,7 +68,9 @@ async function killAfter(
       const [what, index] = line.split(" ");
       const key = what === "ack" ? "acknowledged" : "compacted";
       said[key] = Math.max(said[key], Number(index));
-      if (++heard === lines) child.kill("SIGKILL");
+      if (++heard !== lines) continue;
+      await meanwhile();
+      child.kill("SIGKILL");
     }
   }
   await child.status;
@@ -112,6 +119,29 @@ function denoChild(): readonly string[] {
   const config = ["--config", "deno.offline.json", "--no-check"];
   return [Deno.execPath(), "run", "-A", "-q", ...config, childPath];
 }
+
+describe("a process that has it open", () => {
+  for (const [name, engine, command] of children) {
+    it(`locks others out as long as it lives: ${name}`, async () => {
+      const directory = await Deno.makeTempDir({ dir: folder });
+      let code = "";
+      await killAfter(5, [...command(), engine, directory, "1"], async () => {
+        const second = storageIn(engine, directory);
+        const error = await assertRejects(
+          () => second.open({ deployment: "kill" }),
+          RaftError,
+        );
+        code = error.code;
+        await second.close();
+      });
+      assertEquals(code, "locked");
+      const third = storageIn(engine, directory);
+      const { groups } = await third.open({ deployment: "kill" });
+      assertEquals(groups.length, 1);
+      await third.close();
+    });
+  }
+});
 
 describe("kill -9 while it writes (H45, H47)", () => {
   for (const [name, engine, command] of children) {
