@@ -291,7 +291,11 @@ async function restoreMachine<C, R, Q, A>(
       }`,
     );
   }
-  // Only a witness gets an empty one: it keeps no state.
-  if (reader.bytes === 0) runner.skipTo(wanted);
-  else await runner.restore(reader.meta, reader.chunks());
+  try {
+    // Only a witness gets an empty one: it keeps no state.
+    if (reader.bytes === 0) runner.skipTo(wanted);
+    else await runner.restore(reader.meta, reader.chunks());
+  } finally {
+    reader.release?.();
+  }
 }

@@ -146,6 +146,21 @@ describe("a snapshot whose connection is cut again and again", () => {
     }));
 });
 
+describe("a member that starts from its snapshot", () => {
+  it("holds on to none of it, so that it can be replaced", () =>
+    withMemoryWorld(1, async (world) => {
+      const member = await world.member(1, new Mortal(), NOTHING_TRAILS);
+      await world.leader([member]);
+      await write(world, member, ["a"]);
+      await world.value(member.snapshot());
+      await world.crash(1);
+      const again = await world.restart(1, new Mortal());
+      await world.leader([again]);
+      await assertHolds(world, again, ["a"]);
+      assertEquals(world.disk(1).readerCount, 0);
+    }));
+});
+
 describe("a stored snapshot that proves damaged when it is sent", () => {
   it("is told about and taken anew, and the follower gets that (H60)", () =>
     withMemoryWorld(3, async (world) => {
