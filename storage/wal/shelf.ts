@@ -147,11 +147,13 @@ export class SnapshotShelf {
     const { isHeld, store } = this.#options;
     const isNewer = meta.index > life.meta.index;
     if (isNewer && isHeld(group, meta)) life.meta = meta;
-    // Of those that wait, only the last one that came can be wanted yet.
+    // Of those that wait, only the last one that came can be wanted yet; and
+    // one of the index that counts now, but of another term, never.
     for (const file of store.files(group)) {
-      const isWaiting = file.state === "whole" &&
-        file.meta.index > life.meta.index;
-      if (isWaiting && !isSame(file.meta, meta)) await store.remove(file);
+      const isOther = file.state === "whole" &&
+        file.meta.index >= life.meta.index &&
+        !isSame(file.meta, meta) && !isSame(file.meta, life.meta);
+      if (isOther) await store.remove(file);
     }
     await this.prune(group);
   }

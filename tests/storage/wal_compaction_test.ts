@@ -1,11 +1,7 @@
 /** What the log gives back, and what it keeps (H51, H54). */
 import { describe, it } from "node:test";
-import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isRaftError, RaftError } from "../../src/errors.ts";
-import type { Storage } from "../../src/storage.ts";
-import type { SnapshotMeta } from "../../src/core/types.ts";
-import type { WalStorage, WalStorageOptions } from "../../storage/wal/mod.ts";
+import { RaftError } from "../../src/errors.ts";
 import { RECORD } from "../../storage/wal/format.ts";
 import {
   append,
@@ -16,70 +12,23 @@ import {
 } from "../../src/testing/storage_samples.ts";
 import { FakeFileSystem, SystemError } from "./fake_file_system.ts";
 import {
-  DEPLOYMENT,
   inspect,
   recordTypes,
   SEGMENT_BYTES,
   segmentFile,
-  walOn,
 } from "./wal_bench.ts";
-
-const ENTRY_BYTES = 200;
-
-/** Everything that can happen without the outside has happened. */
-async function breathe(): Promise<void> {
-  for (let i = 0; i < 50; i++) {
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-}
-
-async function openOn(
-  disk: FakeFileSystem,
-  options: Partial<WalStorageOptions> = {},
-): Promise<WalStorage> {
-  const storage = walOn(disk, options);
-  await storage.open({ deployment: DEPLOYMENT });
-  return storage;
-}
-
-async function fill(
-  storage: Storage,
-  group: number,
-  from: number,
-  through: number,
-): Promise<void> {
-  for (const entry of commands(1, from, through, ENTRY_BYTES)) {
-    await storage.write([append(group, [entry])]);
-  }
-}
-
-async function takeSnapshot(
-  storage: Storage,
-  group: number,
-  meta: SnapshotMeta,
-): Promise<void> {
-  const writer = await storage.snapshotWriter(group, meta);
-  await writer.write(new Uint8Array(100).fill(meta.index));
-  await writer.commit();
-}
-
-async function dropThrough(
-  storage: Storage,
-  group: number,
-  index: number,
-): Promise<void> {
-  await takeSnapshot(storage, group, metaAt(index, 1));
-  await storage.compact(group, index);
-}
+import {
+  breathe,
+  dropThrough,
+  ENTRY_BYTES,
+  fill,
+  openOn,
+  takeSnapshot,
+} from "./wal_steps.ts";
 
 function segments(disk: FakeFileSystem): number[] {
   return disk.paths().filter((path) => path.endsWith(".wal"))
     .map((path) => Number(path.slice(-20, -4)));
-}
-
-function snapshots(disk: FakeFileSystem): string[] {
-  return disk.paths().filter((path) => path.endsWith(".snap"))
-    .map((path) => path.slice(path.indexOf("snapshots/") + 10));
 }
 
 /** Bytes of all segments. */
@@ -356,129 +305,5 @@ describe("a log that begins with a later segment", () => {
       assertEquals(error.file, path, `byte ${at}`);
       content[at] = (content[at] ?? 0) ^ 8;
     }
-  });
-});
-
-describe("stored snapshots", () => {
-  it("stay as many as retainSnapshots says, the newest of them", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk, { retainSnapshots: 3 });
-    await storage.write([createGroup(1)]);
-    await fill(storage, 1, 1, 20);
-    for (const index of [2, 5, 9, 14, 20]) {
-      await takeSnapshot(storage, 1, metaAt(index, 1));
-    }
-    await breathe();
-    assertEquals(
-      snapshots(disk),
-      [9, 14, 20].map((index) => `1/${String(index).padStart(16, "0")}-1.snap`),
-    );
-    await storage.close();
-  });
-
-  it("older than a damaged one are used if the log covers the gap, and it is set aside (H54)", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    await fill(storage, 1, 1, 20);
-    await takeSnapshot(storage, 1, metaAt(5, 1));
-    await storage.compact(1, 4);
-    await takeSnapshot(storage, 1, metaAt(12, 1));
-    await storage.close();
-    const path = disk.paths().find((one) => one.includes("12-1.snap")) ?? "";
-    disk.get(path).fill(7, 150, 160);
-    const again = walOn(disk);
-    const { groups, repairs } = await again.open({ deployment: DEPLOYMENT });
-    assertEquals(groups[0]?.snapshot, metaAt(5, 1));
-    assertEquals(groups[0]?.firstIndex, 5);
-    assertEquals(repairs.map(({ type, file }) => [type, file]), [
-      ["damagedSnapshot", path],
-    ]);
-    assert(disk.paths().includes(`${path}.damaged`));
-    await again.close();
-    const { opened } = await inspect(disk);
-    assertEquals(opened.repairs, []);
-  });
-
-  it("that are damaged while the log begins behind older ones are an error that names them (H54)", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    await fill(storage, 1, 1, 20);
-    await takeSnapshot(storage, 1, metaAt(5, 1));
-    await dropThrough(storage, 1, 12);
-    await storage.close();
-    const path = disk.paths().find((one) => one.includes("12-1.snap")) ?? "";
-    disk.get(path).fill(7, 150, 160);
-    disk.forgetLocks();
-    const before = disk.fingerprint();
-    const damaged = await failure(() => inspect(disk));
-    assertEquals([damaged.code, damaged.file], ["corrupt", path]);
-    disk.forgetLocks();
-    assert(disk.fingerprint() === before, "something was changed");
-    disk.remove(path);
-    const missing = await failure(() => inspect(disk));
-    assertEquals(missing.code, "corrupt");
-    assert(missing.message.includes("group 1"), missing.message);
-  });
-
-  it("of a group that was destroyed are not those of one made after it", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    await fill(storage, 1, 1, 3);
-    await takeSnapshot(storage, 1, metaAt(3, 1));
-    // The files take their time to go; the group is made again meanwhile.
-    let release = () => {};
-    disk.onOperation = ({ type, path }) =>
-      type === "syncDirectory" && path.endsWith("snapshots")
-        ? new Promise<void>((resolve) => release = resolve)
-        : undefined;
-    const destroyed = storage.destroyGroup(1);
-    const made = storage.write([
-      createGroup(1, 2),
-      append(1, commands(1, 1, 9)),
-    ]);
-    await breathe();
-    const { opened } = await inspect(disk.kill());
-    assertEquals(opened.groups, [], "the new one is there, and the old files");
-    disk.onOperation = () => {};
-    release();
-    await Promise.all([destroyed, made]);
-    assertEquals(await storage.snapshotReader(1), undefined);
-    await takeSnapshot(storage, 1, metaAt(2, 1));
-    const { opened: later } = await inspect(disk.kill());
-    assertEquals(later.groups[0]?.node, 2);
-    assertEquals(later.groups[0]?.snapshot, metaAt(2, 1));
-    await storage.close();
-  });
-
-  it("keep what they contain from being replaced in the log", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    await fill(storage, 1, 1, 9);
-    await takeSnapshot(storage, 1, metaAt(6, 1));
-    await assertRejects(
-      () => storage.write([append(1, [command(2, 6)])]),
-      RangeError,
-      "entry 6 is in its snapshot at 6",
-    );
-    await storage.write([append(1, [command(2, 7)])]);
-    await storage.close();
-  });
-
-  it("cannot be stored once the log has failed (H44)", async () => {
-    const disk = new FakeFileSystem();
-    const storage = await openOn(disk);
-    await storage.write([createGroup(1)]);
-    disk.onOperation = ({ type }) => {
-      if (type === "sync") throw new SystemError("EIO", "sync");
-    };
-    await failure(() => fill(storage, 1, 1, 1));
-    disk.onOperation = () => {};
-    const error = await failure(() => takeSnapshot(storage, 1, metaAt(1, 1)));
-    assert(isRaftError(error, "storageFailed"));
-    await storage.close();
   });
 });
