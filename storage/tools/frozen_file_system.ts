@@ -129,7 +129,9 @@ export class FrozenFileSystem implements WalFileSystem {
       this.#page(opened, number, part)?.set(part, from);
       done += part.length;
     }
-    view.size = Math.max(view.size, position + bytes.length);
+    if (bytes.length > 0) {
+      view.size = Math.max(view.size, position + bytes.length);
+    }
     return bytes.length;
   }
 
@@ -179,8 +181,9 @@ export class FrozenFileSystem implements WalFileSystem {
   }
 
   rename(from: string, to: string): void {
-    this.#views.set(to, this.#take(from));
+    const view = this.#take(from);
     this.#views.set(from, null);
+    this.#views.set(to, view);
   }
 
   link(from: string, to: string): void {

@@ -13,10 +13,19 @@ interface Ran {
   readonly err: string;
 }
 
-async function balsa(...args: string[]): Promise<Ran> {
+function balsa(...args: string[]): Promise<Ran> {
+  return balsaOn(undefined, args);
+}
+
+/** As on a terminal, if there is somebody to draw for. */
+async function balsaOn(
+  bar: ((text: string) => void) | undefined,
+  args: readonly string[],
+): Promise<Ran> {
   const out: string[] = [];
   const err: string[] = [];
   const code = await run(args, {
+    bar,
     out: (line) => {
       out.push(line);
       return Promise.resolve();
@@ -113,6 +122,18 @@ describe("balsa verify", () => {
       const lost = await balsa("verify", directory);
       assertEquals(lost.code, 1);
       assertMatch(lost.out, /it will not open: corrupt: /);
+    }));
+});
+
+describe("a bar", () => {
+  it("says how far a command has come, and goes when it is done", () =>
+    withSite(async (site) => {
+      const drawn: string[] = [];
+      const args = ["verify", await logOn(site), "--json"];
+      const { out } = await balsaOn((text) => void drawn.push(text), args);
+      assertMatch(drawn[0] ?? "", /^verify \[#*\.*\] \d+ % .*\/s$/);
+      assertEquals(drawn.at(-1), "");
+      assertEquals(JSON.parse(out).problems, []);
     }));
 });
 
