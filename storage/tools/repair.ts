@@ -39,6 +39,8 @@ export interface RepairPlan {
   readonly dropped: readonly Dropped[];
   /** What would be saved. */
   readonly groups: readonly SavedGroup[];
+  /** Groups that nothing can be saved of: their snapshot is damaged. */
+  readonly lostGroups: readonly GroupId[];
 }
 
 /** What a repair did. */
@@ -66,7 +68,7 @@ export async function planRepair(directory: string): Promise<RepairPlan> {
     );
   }
   const verification = await verify(path);
-  const { log, dropped, groups: readable } = await salvage(path);
+  const { log, dropped, groups: readable, lostGroups } = await salvage(path);
   const groups = readable.map((stored): SavedGroup => {
     const { conf } = stored.conf ?? stored.snapshot;
     const { group, node, lastIndex } = stored;
@@ -78,10 +80,13 @@ export async function planRepair(directory: string): Promise<RepairPlan> {
   const isNeeded = dropped.length > 0;
   if (isNeeded && groups.every(({ lastIndex }) => lastIndex === 0)) {
     throw new Refusal(
-      `Cannot repair "${path}": nothing is left before the damage`,
+      `Cannot repair "${path}": nothing is left before the damage: ${
+        dropped[0]?.why
+      }`,
     );
   }
-  return { directory: path, verification, isNeeded, dropped, groups };
+  const what = { dropped, groups, lostGroups };
+  return { directory: path, verification, isNeeded, ...what };
 }
 
 /**

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { dirname } from "node:path";
-import type { LogIndex } from "../../src/core/types.ts";
+import { basename, dirname, join } from "node:path";
+import type { GroupId, LogIndex } from "../../src/core/types.ts";
 import { isRaftError, type RaftError } from "../../src/errors.ts";
 import type { Storage, StoredGroup } from "../../src/storage.ts";
 import { endNotePath } from "../wal/end_note.ts";
@@ -21,7 +21,11 @@ import { errorCode, readFully, writeFully } from "../wal/file_system.ts";
 import { identityPath } from "../wal/identity.ts";
 import { listSegments, segmentPath } from "../wal/segment.ts";
 import { checkSegment } from "./check_segment.ts";
-import { openFrozen, type ReadOnlyLog } from "./data_directory.ts";
+import { Draft } from "../wal/snapshots/draft.ts";
+import { encodeSnapshotHeader } from "../wal/snapshots/format.ts";
+import { parseSnapshotName } from "../wal/snapshots/snapshot_file.ts";
+import { NO_MEMBERS } from "./copy_group.ts";
+import { openFrozen, type ReadOnlyLog, readOwner } from "./data_directory.ts";
 import { entriesOf } from "./dump.ts";
 import { FrozenFileSystem } from "./frozen_file_system.ts";
 import { Refusal } from "./refusal.ts";
@@ -46,6 +50,8 @@ export interface Salvage {
   readonly log: ReadOnlyLog;
   /** Its groups, as far as they can be read. */
   readonly groups: readonly StoredGroup[];
+  /** Groups that nothing can be read of. */
+  readonly lostGroups: readonly GroupId[];
   readonly dropped: readonly Dropped[];
 }
 
@@ -58,15 +64,23 @@ export interface Salvage {
 export async function salvage(directory: string): Promise<Salvage> {
   const view = new FrozenFileSystem();
   const dropped: Dropped[] = [];
+  const lost = new Set<GroupId>();
   for (let step = 0; step < MAX_STEPS; step++) {
     try {
       const log = await openFrozen(directory, view);
-      const groups = await readableGroups(log, dropped);
-      return { log, groups, dropped };
+      const groups = await readableGroups(log, lost, dropped);
+      return { log, groups, dropped, lostGroups: [...lost] };
     } catch (error) {
       if (!isRaftError(error)) throw error;
       if (error.code !== "corrupt") throw notDamage(directory, error);
-      dropped.push(...await drop(view, directory, error));
+      const group = groupOfSnapshot(directory, error.file ?? "");
+      if (group === undefined) {
+        dropped.push(...await drop(view, directory, error));
+      } else {
+        // Its log begins behind what is damaged: nothing can be made of it.
+        lost.add(group);
+        dropped.push(await substitute(view, directory, error, group));
+      }
     }
   }
   throw new Refusal(
@@ -80,10 +94,12 @@ export async function salvage(directory: string): Promise<Salvage> {
  */
 async function readableGroups(
   { storage, opened }: ReadOnlyLog,
+  lost: ReadonlySet<GroupId>,
   dropped: Dropped[],
 ): Promise<StoredGroup[]> {
   const groups: StoredGroup[] = [];
   for (const stored of opened.groups) {
+    if (lost.has(stored.group)) continue;
     let lastIndex = stored.firstIndex - 1;
     try {
       for await (const { index } of entriesOf(storage, stored)) {
@@ -98,7 +114,11 @@ async function readableGroups(
     }
     const commit = Math.min(stored.hardState.commit, lastIndex);
     const hardState = { ...stored.hardState, commit };
-    groups.push({ ...stored, hardState, lastIndex });
+    // Of an entry that is lost, it would come from nowhere.
+    const conf = (stored.conf?.index ?? 0) > lastIndex
+      ? undefined
+      : stored.conf;
+    groups.push({ ...stored, hardState, lastIndex, conf });
   }
   return groups;
 }
@@ -133,11 +153,7 @@ async function drop(
   const sequences = listSegments(view, directory);
   const at = sequences.findIndex((it) => segmentPath(directory, it) >= file);
   const isSegment = file.endsWith(".wal") && dirname(file) === directory;
-  if (!isSegment) {
-    throw new Refusal(
-      `Cannot repair "${directory}": its log begins behind a snapshot that is damaged, nothing can be saved: ${why}`,
-    );
-  }
+  if (!isSegment) throw notDamage(directory, error);
   const cut = sequences.slice(at < 0 ? sequences.length : at);
   const gone: Dropped[] = [];
   for (const sequence of cut) {
@@ -159,6 +175,36 @@ async function drop(
   throw new Refusal(
     `Cannot repair "${directory}": nothing can be dropped that helps: ${why}`,
   );
+}
+
+/** The group that a snapshot's file belongs to. */
+function groupOfSnapshot(directory: string, file: string): GroupId | undefined {
+  const folder = dirname(file);
+  const isSnapshot = dirname(folder) === join(directory, "snapshots") &&
+    parseSnapshotName(basename(file)) !== undefined;
+  return isSnapshot ? Number(basename(folder)) : undefined;
+}
+
+/**
+ * Puts an empty snapshot in the place of a damaged one, so that the other
+ * groups can be read.
+ */
+async function substitute(
+  view: FrozenFileSystem,
+  directory: string,
+  { file = "", message: why }: RaftError,
+  group: GroupId,
+): Promise<Dropped> {
+  const name = parseSnapshotName(basename(file));
+  if (name === undefined) throw new RangeError(`Cannot read "${file}"`);
+  const dropped = remove(view, file, why);
+  const { incarnation } = await readOwner(view, directory);
+  const meta = { ...name, conf: NO_MEMBERS };
+  const header = encodeSnapshotHeader({ incarnation, group, meta });
+  const draft = await Draft.begin({ fileSystem: view, path: file, header });
+  await draft.finish();
+  draft.close();
+  return dropped;
 }
 
 /** The frame that ends a segment promises the next one, which is gone. */

@@ -79,6 +79,9 @@ function* describeRepair(plan: RepairPlan): Generator<string> {
         others.join(",")
       }: if these are a quorum, replace this member instead`;
   }
+  for (const group of plan.lostGroups) {
+    yield `would lose group ${group} altogether: its log begins behind a damaged snapshot`;
+  }
   yield "What is left out may be what this member has voted for or acknowledged. The repaired directory gets a new incarnation, so a group that knows this member by its old one turns it away.";
 }
 

@@ -243,6 +243,25 @@ describe("repair", () => {
       }
     }));
 
+  it("saves the other groups if the snapshot of one is damaged", () =>
+    withSite(async (site) => {
+      const directory = site.path("log");
+      const storage = await makeLog(directory);
+      await keepSnapshot(storage, 1, 90);
+      await storage.compact(1, 80);
+      await storage.close();
+      const { snapshots: [snapshot] } = await inspect(directory);
+      assert(snapshot !== undefined);
+      flip(snapshot.file, snapshot.bytes - 30);
+      const { groups, lostGroups, dropped } = await repair(directory);
+      assertEquals(lostGroups, [1]);
+      assertEquals(dropped[0]?.file, snapshot.file);
+      const saved = groups.map((it) => [it.group, it.lastIndex]);
+      assertEquals(saved, [[2, ENTRY_COUNT]]);
+      const found = await inspect(directory);
+      assertEquals(found.groups.map(({ group }) => group), [2]);
+    }));
+
   it("refuses a log whose only snapshot is damaged, and names it (H54)", () =>
     withSite(async (site) => {
       const directory = site.path("member");
@@ -263,7 +282,7 @@ describe("repair", () => {
       assertEquals(verdict.type, "refused");
       const error = await assertRejects(() => repair(directory));
       assert(error instanceof Refusal, String(error));
-      assertMatch(error.message, /behind a snapshot that is damaged/);
+      assertMatch(error.message, /nothing is left before the damage: .*\.snap/);
     }));
 
   it("refuses what opens, what is in use, and what nothing is left of (H49)", () =>
