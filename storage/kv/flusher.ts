@@ -6,6 +6,7 @@
  */
 import type { RaftError } from "../../src/errors.ts";
 import type { WriteOptions } from "../../src/storage.ts";
+import { Breather } from "./breather.ts";
 import { failed } from "./errors.ts";
 import {
   type Change,
@@ -38,6 +39,7 @@ export class Flusher {
   #flushing: Waiter[] | undefined;
   /** Settles when nothing runs; never rejects. */
   #loop: Promise<void> | undefined;
+  readonly #breather = new Breather();
   #isClosing = false;
   #failure: RaftError | undefined;
 
@@ -91,6 +93,7 @@ export class Flusher {
     try {
       let mayHaveGarbage = true;
       while (this.#waiters.length > 0 || mayHaveGarbage) {
+        await this.#breather.breathe();
         if (this.#waiters.length > 0) await this.#flush();
         mayHaveGarbage = !this.#isClosing && await this.#clear();
       }

@@ -74,7 +74,7 @@ export interface SqliteKvOptions {
    * Opens a database, for a driver of your own; `better-sqlite3` fits as it
    * is: `(path) => new Database(path)`.
    *
-   * @default the runtime's own
+   * @default that of {@linkcode runtimeDriver}
    */
   readonly driver?: ((path: string) => SqliteDatabase) | undefined;
 }
@@ -113,7 +113,7 @@ export async function openSqliteKv(
   options: SqliteKvOptions,
 ): Promise<OrderedKv> {
   const { path } = options;
-  const driver = options.driver ?? requireDriver();
+  const driver = options.driver ?? runtimeDriver();
   const database = guarded(path, () => driver(path));
   try {
     return guarded(path, () => {
@@ -284,8 +284,12 @@ class SqliteKv implements OrderedKv {
   }
 }
 
-/** The runtime's own SQLite. @throws {RaftError} `unsupported` without one. */
-function requireDriver(): (path: string) => SqliteDatabase {
+/**
+ * The runtime's own SQLite, for a driver of yours that does a little more.
+ *
+ * @throws {RaftError} `unsupported` if the runtime has none.
+ */
+export function runtimeDriver(): (path: string) => SqliteDatabase {
   for (const [module, name] of DRIVERS) {
     const found: unknown = readField(builtinModule(module), name);
     if (isDatabaseClass(found)) return (path) => new found(path);

@@ -1,5 +1,6 @@
 /** What the storage promises beyond the contract. */
 import { describe, it } from "node:test";
+import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RaftError } from "../../../src/errors.ts";
 import {
@@ -22,6 +23,20 @@ async function opened(data: MemoryKv): Promise<KvStorage> {
   const storage = storageOn(data);
   await storage.open({ deployment: DEPLOYMENT });
   return storage;
+}
+
+/** One turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Lets a storage finish what it does unasked. */
+async function rest(data: MemoryKv): Promise<void> {
+  let quiet = 0;
+  for (let last = -1; quiet < 20; last = data.commits) {
+    await turn();
+    quiet = data.commits === last ? quiet + 1 : 0;
+  }
 }
 
 /** Data that anybody may open at any time, as an engine without a lock. */
@@ -114,7 +129,7 @@ describe("writes that overlap", () => {
     const before = data.commits;
     isSlow = true;
     const writes = [storage.write([append(1, [command(1, 1)])])];
-    while (data.commits === before) await Promise.resolve();
+    while (data.commits === before) await turn();
     for (const entry of commands(1, 2, 50)) {
       writes.push(storage.write([append(1, [entry])]));
     }
@@ -122,6 +137,22 @@ describe("writes that overlap", () => {
     release();
     await Promise.all(writes);
     assertEquals(data.commits - before, 2);
+    await storage.close();
+  });
+});
+
+describe("an engine that never waits", () => {
+  it("leaves turns to the event loop (H74)", async () => {
+    const data = new MemoryKv();
+    const storage = await opened(data);
+    await storage.write([createGroup(1)]);
+    let isTurned = false;
+    setImmediate(() => (isTurned = true));
+    let index = 0;
+    while (!isTurned) {
+      assert(index < 100_000, "nobody else had a turn");
+      await storage.write([append(1, [command(1, ++index)])]);
+    }
     await storage.close();
   });
 });
@@ -187,7 +218,7 @@ describe("a read while the log changes", () => {
     const range = { group: 1, from: 1, through: 9, maxBytes: 1 << 20 };
     isSlow = true;
     const reading = storage.read(range);
-    while (isSlow) await Promise.resolve();
+    while (isSlow) await turn();
     await storage.write([append(1, commands(2, 3, 9))]);
     release();
     assertEquals(
@@ -221,21 +252,20 @@ describe("rows that count for nothing", () => {
     await storage.write([createGroup(1), append(1, commands(1, 1, 50))]);
     for (const index of [10, 20, 30]) await store(storage, index);
     await storage.compact(1, 25);
-    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    await rest(data);
     assertEquals(count(data).get(PART.entries), 50 - 25);
     await storage.write([append(1, commands(2, 41, 42))]);
-    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    await rest(data);
     assertEquals(count(data).get(PART.entries), 42 - 25);
     const thrown = await storage.snapshotWriter(1, metaAt(41, 2));
     await thrown.write(new Uint8Array(1000));
     await thrown.abort();
-    // Lets the storage come to rest.
-    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    await rest(data);
     const counts = count(data);
     assertEquals(counts.get(PART.entries), 42 - 25);
     assertEquals(counts.get(PART.snapshots), 4);
     await storage.destroyGroup(1);
-    for (let i = 0; i < 5000; i++) await Promise.resolve();
+    await rest(data);
     assertEquals([...count(data)], [[-1, 2]]);
     await storage.close();
   });
@@ -261,7 +291,7 @@ describe("rows that count for nothing", () => {
     await store(storage, 10);
     const reader = await storage.snapshotReader(1);
     await store(storage, 20);
-    for (let i = 0; i < 3000; i++) await Promise.resolve();
+    await rest(data);
     const read = async () => {
       const bytes: number[] = [];
       for await (const chunk of reader?.chunks() ?? []) bytes.push(...chunk);
@@ -270,7 +300,7 @@ describe("rows that count for nothing", () => {
     assertEquals(await read(), new Array(1000).fill(10));
     reader?.release?.();
     await storage.write([append(1, [command(1, 51)])]);
-    for (let i = 0; i < 3000; i++) await Promise.resolve();
+    await rest(data);
     const error = await assertRejects(read, RaftError);
     assertEquals(error.code, "compacted");
     await storage.close();

@@ -9,12 +9,31 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isRaftError, RaftError } from "../../../src/errors.ts";
 import { isSame } from "../../../src/testing/is_same.ts";
 import { storageCases } from "../../../src/testing/mod.ts";
-import { DEPLOYMENT } from "../../../src/testing/storage_samples.ts";
+import {
+  append,
+  command,
+  createGroup,
+  DEPLOYMENT,
+} from "../../../src/testing/storage_samples.ts";
 import { KvStorage } from "../../../storage/kv/mod.ts";
 import { recordedBatches } from "./kv_bench.ts";
 import { lookInto } from "./model.ts";
-import { openSqliteKv } from "../../../storage/kv/sqlite.ts";
+import {
+  openSqliteKv,
+  runtimeDriver,
+  type SqliteDatabase,
+} from "../../../storage/kv/sqlite.ts";
 import { FilesUnderTest, hasSqlite, openSqlite } from "./engines.ts";
+
+/** A disk that is full when the database has so many pages. */
+function limited(pages: number): (path: string) => SqliteDatabase {
+  return (path) => {
+    const database = runtimeDriver()(path);
+    database.exec("PRAGMA page_size = 8192");
+    database.exec(`PRAGMA max_page_count = ${pages}`);
+    return database;
+  };
+}
 
 /** What has become of damaged data. */
 async function judge(storage: KvStorage, wanted: unknown): Promise<string> {
@@ -50,7 +69,7 @@ if (await hasSqlite()) {
       const whole = readFileSync(path);
       const verdicts = new Map<string, number>();
       // Every byte of the header and the schema, some of the rest.
-      for (let at = 0; at < whole.length; at += at < 128 ? 1 : 53) {
+      for (let at = 0; at < whole.length; at += at < 128 ? 1 : 97) {
         const spoiled = new Uint8Array(whole);
         spoiled[at] = (spoiled[at] ?? 0) ^ (1 << (at % 8));
         for (const name of ["", "-wal", "-shm", "-journal"]) {
@@ -66,7 +85,44 @@ if (await hasSqlite()) {
       assertEquals(others, {});
       // What SQLite does not take for damage is an odd header or schema.
       assert(storageFailed < 10, `${storageFailed} failed for other reasons`);
-      assert(corrupt > 100, `${complete} complete, ${corrupt} corrupt`);
+      assert(corrupt > 50, `${complete} complete, ${corrupt} corrupt`);
+    });
+
+    it("that cannot grow fails for good, and is fine when it can again (H56)", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "balsa-full-"));
+      const path = join(folder, "raft.db");
+      const storage = (pages: number) =>
+        new KvStorage({
+          open: () => openSqliteKv({ path, driver: limited(pages) }),
+        });
+      const first = storage(40);
+      await first.open({ deployment: DEPLOYMENT });
+      await first.write([createGroup(1)]);
+      let index = 0;
+      const error = await assertRejects(
+        async () => {
+          for (;;) {
+            await first.write([append(1, [command(1, index + 1, 10_000)])]);
+            index++;
+          }
+        },
+        RaftError,
+        "full",
+      );
+      assertEquals(error.code, "storageFailed");
+      assert(error.cause instanceof Error, "the cause is not told");
+      const again = await assertRejects(
+        () => first.write([append(1, [command(1, index + 1, 1)])]),
+        RaftError,
+      );
+      assertEquals(again.code, "storageFailed");
+      await first.close();
+      const second = storage(1000);
+      const { groups } = await second.open({ deployment: DEPLOYMENT });
+      assertEquals(groups[0]?.lastIndex, index);
+      await second.write([append(1, [command(1, index + 1, 10_000)])]);
+      await second.close();
+      rmSync(folder, { recursive: true });
     });
 
     it("of somebody else is not touched", async () => {
