@@ -20,7 +20,7 @@ import {
 import { PieceReader } from "./piece_reader.ts";
 
 /** Synced in steps, so that the log's own flushes never wait for much. */
-const SYNC_STEP_BYTES = 4 << 20;
+const SYNC_STEP_BYTES = 1 << 20;
 
 /** Where a draft lies, and what it starts with. */
 export interface DraftPlace {
