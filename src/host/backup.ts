@@ -31,6 +31,9 @@ export interface GroupBackup {
   release(): void;
 }
 
+/** A chunk costs more than that of a snapshot: it is hashed as well. */
+const SLICE_BYTES = 32 << 10;
+
 /** Where a capture comes from. */
 export interface BackupOrigin {
   readonly deployment: string;
@@ -55,7 +58,8 @@ export function backupOf(
   };
   async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      yield* backupChunks(manifest, paced(source.chunks(), { clock, signal }));
+      const options = { clock, signal, sliceBytes: SLICE_BYTES };
+      yield* backupChunks(manifest, paced(source.chunks(), options));
     } finally {
       release();
     }

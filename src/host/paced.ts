@@ -16,6 +16,8 @@ export interface PaceOptions {
   readonly clock: Pick<Clock, "schedule">;
   /** Ends the drawing at once, also in the middle of a wait. */
   readonly signal: AbortSignal;
+  /** Bytes after which others get their turn. @default {256 KiB} */
+  readonly sliceBytes?: number | undefined;
 }
 
 /** The same chunks, a slice per macrotask. @throws The signal's reason. */
@@ -23,7 +25,7 @@ export async function* paced(
   chunks: AsyncIterable<Uint8Array>,
   options: PaceOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { clock, signal } = options;
+  const { clock, signal, sliceBytes = SLICE_BYTES } = options;
   const source = chunks[Symbol.asyncIterator]();
   let isOver = false;
   let bytes = 0;
@@ -36,7 +38,7 @@ export async function* paced(
       }
       yield next.value;
       bytes += next.value.length + CHUNK_OVERHEAD_BYTES;
-      if (bytes < SLICE_BYTES) continue;
+      if (bytes < sliceBytes) continue;
       bytes = 0;
       await new Promise<void>((go) => clock.schedule(go));
     }
