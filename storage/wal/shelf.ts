@@ -46,9 +46,14 @@ export class SnapshotShelf {
     return this.#leaving.size > 0;
   }
 
-  /** A group exists, and builds upon this. */
+  /**
+   * A group exists, and builds upon this. Again if it joins, and learns late
+   * where it starts from: its life goes on.
+   */
   begin(group: GroupId, meta: SnapshotMeta): void {
-    this.#lives.set(group, { meta });
+    const life = this.#lives.get(group);
+    if (life === undefined) this.#lives.set(group, { meta });
+    else life.meta = meta;
   }
 
   /** What a group builds upon; `undefined` without the group. */
@@ -58,6 +63,8 @@ export class SnapshotShelf {
 
   /** The newest that is stored, whether it counts yet or not. */
   newest(group: GroupId): WholeSnapshotFile | undefined {
+    // What is left of a life that is over does not count.
+    if (this.#leaving.has(group)) return undefined;
     for (const file of this.#options.store.files(group)) {
       if (file.state === "whole") return file;
     }

@@ -23,7 +23,7 @@ import {
   termOf,
 } from "./wal_model.ts";
 
-const SEEDS = 100;
+const SEEDS = 60;
 const GENERATIONS = 6;
 const GROUPS = 4;
 

@@ -111,6 +111,7 @@ describe("stored snapshots", () => {
     await breathe();
     const { opened } = await inspect(disk.kill());
     assertEquals(opened.groups, [], "the new one is there, and the old files");
+    assertEquals(await storage.snapshotReader(1), undefined);
     disk.onOperation = () => {};
     release();
     await Promise.all([destroyed, made]);
@@ -142,6 +143,21 @@ describe("stored snapshots", () => {
     assertEquals(await term(), 1);
     await storage.write([{ group: 1, snapshot: metaAt(5, 1), entries: [] }]);
     assertEquals(snapshots(disk), ["1/0000000000000005-1.snap"]);
+    await storage.close();
+  });
+
+  it("of a group that joins are taken though it learns meanwhile where it starts", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1)]);
+    const meta = metaAt(7, 2);
+    const writer = await storage.snapshotWriter(1, meta);
+    await storage.write([createGroup(1)]);
+    await writer.write(new Uint8Array(10));
+    await writer.commit();
+    await storage.write([{ group: 1, snapshot: meta, entries: [] }]);
+    const { opened } = await inspect(disk.kill());
+    assertEquals(opened.groups[0]?.snapshot, meta);
     await storage.close();
   });
 
