@@ -5,7 +5,7 @@
  */
 import { dirname } from "node:path";
 import { corruption } from "./errors.ts";
-import { readFully, type WalFileSystem } from "./file_system.ts";
+import { errorCode, readFully, type WalFileSystem } from "./file_system.ts";
 import {
   decodeHeader,
   type LogIdentity,
@@ -54,13 +54,13 @@ export async function openDirectory(
   options: DirectoryOptions,
 ): Promise<OpenDirectory> {
   const { fileSystem, directory, deployment } = options;
-  await makeDurableDirectory(fileSystem, directory);
+  const made = fileSystem.makeDirectory(directory);
   // Before the lock as well: a foreign directory is not even locked.
   await readIdentity(fileSystem, directory, deployment);
   const lock = await lockDirectory(fileSystem, directory);
   try {
     const stored = await readIdentity(fileSystem, directory, deployment) ??
-      await makeLog(options);
+      await makeLog(options, made);
     return { ...stored, lock };
   } catch (error) {
     lock.release();
@@ -68,19 +68,40 @@ export async function openDirectory(
   }
 }
 
-/** A folder is an entry of the one above it, which has to be synced (H51). */
-async function makeDurableDirectory(
-  fileSystem: WalFileSystem,
-  directory: string,
+/**
+ * A folder is an entry of the one above it, which has to be synced (H51): also
+ * those that are there already, for who made them may have been killed then.
+ */
+async function syncAbove(
+  { fileSystem, directory }: DirectoryOptions,
+  made: readonly string[],
 ): Promise<void> {
-  for (const made of fileSystem.makeDirectory(directory)) {
-    await fileSystem.syncDirectory(dirname(made));
+  for (let at = directory; at !== dirname(at); at = dirname(at)) {
+    try {
+      await fileSystem.syncDirectory(dirname(at));
+    } catch (error) {
+      // Far above there may be folders of others.
+      if (made.includes(at) || !isDenied(error)) throw error;
+    }
   }
 }
 
-/** The segment comes first: an identity promises that there was one. */
-async function makeLog(options: DirectoryOptions): Promise<StoredIdentity> {
+function isDenied(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS", "EINVAL"].includes(
+    errorCode(error) ?? "",
+  );
+}
+
+/**
+ * The segment comes before the identity, which promises that there was one.
+ * `made` are the folders that are new.
+ */
+async function makeLog(
+  options: DirectoryOptions,
+  made: readonly string[],
+): Promise<StoredIdentity> {
   const { fileSystem, directory, deployment, segmentBytes } = options;
+  await syncAbove(options, made);
   const sequences = listSegments(fileSystem, directory);
   let identity: LogIdentity;
   if (sequences.length === 0) {

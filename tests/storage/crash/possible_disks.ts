@@ -19,6 +19,7 @@ import {
   FOLDER,
   type Image,
   type LiveDisk,
+  type Marks,
   type NameChange,
 } from "./recorder.ts";
 import type { Random } from "./random.ts";
@@ -35,7 +36,7 @@ export class PossibleDisks {
   #pendingNames: PendingNames[] = [];
   readonly #files = new Map<FileId, PossibleFile>();
   #count = 0;
-  #marks = { submitted: 0, acked: 0 };
+  #marks: Marks = { submitted: 0, acked: 0, aside: undefined };
 
   /** A disk that surely holds an image, as {@linkcode Recorder} numbers it. */
   constructor(image: Image) {
@@ -48,7 +49,7 @@ export class PossibleDisks {
   }
 
   /** How many steps were begun and acknowledged up to here. */
-  get marks(): { readonly submitted: number; readonly acked: number } {
+  get marks(): Marks {
     return this.#marks;
   }
 

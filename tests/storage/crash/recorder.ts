@@ -43,12 +43,17 @@ export type DiskEvent =
     readonly folder: string;
     readonly from: number;
   }
-  /** So many steps were begun, and so many acknowledged. */
-  | {
-    readonly type: "mark";
-    readonly submitted: number;
-    readonly acked: number;
-  };
+  | ({ readonly type: "mark" } & Marks);
+
+/** How far a run has come. */
+export interface Marks {
+  /** How many steps were begun. */
+  readonly submitted: number;
+  /** The first so many are acknowledged. */
+  readonly acked: number;
+  /** The one, counted from 0, that is under way beside those after it. */
+  readonly aside: number | undefined;
+}
 
 /** What a disk holds. */
 export interface Image {
@@ -90,6 +95,7 @@ export class Recorder implements WalFileSystem {
   #lastHandle = 0;
   #submitted = 0;
   #acked = 0;
+  #aside: number | undefined;
 
   /** A disk that holds an image; `random` decides how long flushes take. */
   constructor(image: Image, random: Random, live?: LiveDisk) {
@@ -112,6 +118,12 @@ export class Recorder implements WalFileSystem {
   /** Notes that the first so many steps are acknowledged. */
   acknowledge(count: number): void {
     this.#acked = Math.max(this.#acked, count);
+    this.#mark();
+  }
+
+  /** Notes that a step goes on beside those after it, or has ended. */
+  setAside(step: number | undefined): void {
+    this.#aside = step;
     this.#mark();
   }
 
@@ -261,7 +273,7 @@ export class Recorder implements WalFileSystem {
 
   #mark(): void {
     const [submitted, acked] = [this.#submitted, this.#acked];
-    this.events.push({ type: "mark", submitted, acked });
+    this.events.push({ type: "mark", submitted, acked, aside: this.#aside });
   }
 
   #note(path: string, changes: readonly NameChange[]): void {

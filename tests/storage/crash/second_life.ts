@@ -9,8 +9,9 @@ import {
   command,
   createGroup,
   emptyGroup,
+  metaAt,
 } from "../../../src/testing/storage_samples.ts";
-import { stringify } from "./steps.ts";
+import { type Step, stringify } from "./steps.ts";
 
 /** No group of a run has this number. */
 const NEW_GROUP = 77;
@@ -22,6 +23,12 @@ interface DescribedGroup {
   readonly prevTerm: number;
   readonly termRuns: readonly TermRun[];
   readonly entries: readonly unknown[];
+}
+
+interface Described {
+  readonly groups: readonly DescribedGroup[];
+  /** Group, meta and data of each. */
+  readonly snapshots: readonly [number, unknown, unknown][];
 }
 
 function nextEntry(
@@ -42,12 +49,33 @@ export function nextBatch(opened: OpenedStorage): GroupWrite[] {
   ];
 }
 
+/** A snapshot of what is found, taken after that batch; none of nothing. */
+export function nextSnapshot(opened: OpenedStorage): Step | undefined {
+  const found = opened.groups[0];
+  if (found === undefined) return undefined;
+  const { index, term } = nextEntry(found);
+  const data = new Uint8Array(40).fill(index);
+  const meta = metaAt(index, term);
+  return { type: "snapshot", group: found.group, meta, data };
+}
+
+/** The description of a state after a snapshot of its first group. */
+export function afterSnapshot(state: string, step: Step | undefined): string {
+  if (step?.type !== "snapshot") return state;
+  const { groups, snapshots }: Described = JSON.parse(state);
+  const { data, group, meta } = step;
+  const others = snapshots.filter(([other]) => other !== group);
+  return stringify({
+    groups: groups.map((described) =>
+      described.group === group ? { ...described, snapshot: meta } : described
+    ),
+    snapshots: [[group, meta, data], ...others],
+  });
+}
+
 /** The description of a state after the batch that fits it. */
 export function afterNext(state: string): string {
-  const { groups, snapshots }: {
-    groups: DescribedGroup[];
-    snapshots: unknown[];
-  } = JSON.parse(state);
+  const { groups, snapshots }: Described = JSON.parse(state);
   const longer = groups.map((group) => {
     const entry = nextEntry(group);
     const run = { term: entry.term, firstIndex: entry.index };

@@ -12,8 +12,13 @@ import { DEPLOYMENT, DIRECTORY, INCARNATION } from "../wal_bench.ts";
 import { PossibleDisks } from "./possible_disks.ts";
 import type { Random } from "./random.ts";
 import { type Image, Recorder } from "./recorder.ts";
-import { afterNext, nextBatch } from "./second_life.ts";
-import { describe } from "./steps.ts";
+import {
+  afterNext,
+  afterSnapshot,
+  nextBatch,
+  nextSnapshot,
+} from "./second_life.ts";
+import { carryOut, describe } from "./steps.ts";
 
 /** How the logs of a run are set up. */
 export type LogOptions = Pick<
@@ -26,6 +31,8 @@ export interface Wanted {
   readonly states: readonly string[];
   readonly from: number;
   readonly through: number;
+  /** The same without a step that was under way beside others. */
+  readonly others?: readonly string[] | undefined;
 }
 
 /** A disk without anything, but for the folders above the log. */
@@ -53,60 +60,54 @@ export function fingerprint({ files, folders }: Image): string {
   return `${folders.size}/${one}/${two}`;
 }
 
+interface Setting {
+  readonly options: LogOptions;
+  readonly random: Random;
+}
+
 /**
- * Opens a disk, wants one of the states, writes one more batch, takes the
- * power away somewhere in this second life and opens what that leaves.
+ * Opens a disk, wants one of the states, and goes on with it. Then the power
+ * goes somewhere in this second life, and what that leaves is opened.
  *
  * @throws {Error} If anything but what is wanted is there, or opening fails.
  */
 export async function judge(
   image: Image,
   wanted: Wanted,
-  setting: { readonly options: LogOptions; readonly random: Random },
+  setting: Setting,
 ): Promise<void> {
-  const { options, random } = setting;
-  const disk = new Recorder(image, random);
-  const storage = logOn(disk, options);
-  const opened = await storage.open({ deployment: DEPLOYMENT });
-  let state: string;
-  try {
-    state = await describe(storage, opened);
-    requireState(state, wanted);
-    disk.submit();
-    await storage.write(nextBatch(opened));
-    disk.acknowledge(1);
-  } finally {
-    await storage.close();
-  }
-  const left = new PossibleDisks(image);
-  const until = random.below(disk.events.length + 1);
-  for (const event of disk.events.slice(0, until)) left.add(event);
-  const { submitted, acked } = left.marks;
-  const second = left.any(random);
-  const states = [state, afterNext(state)];
-  const range = { states, from: acked, through: submitted };
-  requireState(await look(second, setting), range);
+  const disk = new Recorder(image, setting.random);
+  await liveAgain(disk, new PossibleDisks(image), wanted, setting);
 }
 
 /**
- * Opens the disk of a process that was killed while the machine lives on, and
- * wants one of the states. Then the power goes, somewhere while that is
- * opened, told of and written to: what was told once has to stay (H45).
+ * The same for the disk of a process that was killed while the machine lives
+ * on: what was told once has to stay when the power goes (H45).
  *
  * @throws {Error} If anything but what is wanted is there, or opening fails.
  */
 export async function judgeKilled(
   disks: PossibleDisks,
   wanted: Wanted,
-  setting: { readonly options: LogOptions; readonly random: Random },
+  setting: Setting,
+): Promise<void> {
+  const live = disks.live();
+  const disk = new Recorder(live, setting.random, live);
+  await liveAgain(disk, disks.fork(), wanted, setting);
+}
+
+/** `left` is what `disk` may have left when it stopped. */
+async function liveAgain(
+  disk: Recorder,
+  left: PossibleDisks,
+  wanted: Wanted,
+  setting: Setting,
 ): Promise<void> {
   const { options, random } = setting;
-  const live = disks.live();
-  const left = disks.fork();
-  const disk = new Recorder(live, random, live);
   const storage = logOn(disk, options);
   const opened = await storage.open({ deployment: DEPLOYMENT });
   const told = disk.events.length;
+  const snapshot = nextSnapshot(opened);
   let state: string;
   try {
     state = await describe(storage, opened);
@@ -114,25 +115,28 @@ export async function judgeKilled(
     disk.submit();
     await storage.write(nextBatch(opened));
     disk.acknowledge(1);
+    disk.submit();
+    if (snapshot !== undefined) await carryOut(storage, snapshot);
+    disk.acknowledge(2);
   } finally {
     await storage.close();
   }
   const until = random.below(disk.events.length + 1);
   for (const event of disk.events.slice(0, until)) left.add(event);
-  const second = random.chance(0.5) ? left.least() : left.any(random);
-  const found = await look(second, setting);
+  const found = await look(
+    random.chance(0.5) ? left.least() : left.any(random),
+    setting,
+  );
   if (until < told) return requireState(found, wanted);
   const { submitted, acked } = left.marks;
-  const states = [state, afterNext(state)];
+  const next = afterNext(state);
+  const states = [state, next, afterSnapshot(next, snapshot)];
   requireState(found, { states, from: acked, through: submitted });
 }
 
 async function look(
   image: Image,
-  { options, random }: {
-    readonly options: LogOptions;
-    readonly random: Random;
-  },
+  { options, random }: Setting,
 ): Promise<string> {
   const storage = logOn(new Recorder(image, random), options);
   const opened = await storage.open({ deployment: DEPLOYMENT });
@@ -145,9 +149,10 @@ async function look(
 
 function requireState(
   state: string,
-  { states, from, through }: Wanted,
+  { states, from, through, others = [] }: Wanted,
 ): void {
   if (states.slice(from, through + 1).includes(state)) return;
+  if (others.slice(from, through + 1).includes(state)) return;
   const known = states.indexOf(state);
   throw new Error(
     known >= 0
