@@ -9,6 +9,7 @@ import { copyBytes } from "../../src/codec.ts";
 import { RaftError } from "../../src/errors.ts";
 import type { SnapshotReader, SnapshotWriter } from "../../src/storage.ts";
 import type { GroupId } from "../../src/core/types.ts";
+import { Breather } from "./breather.ts";
 import { viewOf } from "./bytes.ts";
 import type { StoredSnapshot } from "./group.ts";
 import { numberedKey, PART } from "./keys.ts";
@@ -224,8 +225,10 @@ async function* readPieces(
 ): AsyncGenerator<Uint8Array> {
   const { id, bytes, pieceBytes, hash: wanted } = stored.data;
   const first = Math.floor(fromOffset / pieceBytes);
+  const breather = new Breather();
   let hash = 0;
   for (let at = first; at * pieceBytes < bytes; at++) {
+    await breather.breathe();
     const key = numberedKey(group, PART.snapshots, id, at);
     const value = await kv.get(key);
     if (value === undefined && !stored.pins.isKept()) {
