@@ -316,19 +316,15 @@ export class SnapshotStore {
     }
   }
 
-  /**
-   * The parents as well: a folder is an entry of the one above it (H51). Even
-   * one that is there already: who made it may have been killed then.
-   */
+  /** The parents as well: a folder is an entry of the one above it (H51). */
   async #makeFolder(path: string): Promise<void> {
+    let made: readonly string[];
     try {
-      this.#fileSystem.makeDirectory(path);
+      made = this.#fileSystem.makeDirectory(path);
     } catch (error) {
       throw snapshotFailed(path, error);
     }
-    for (const each of [dirname(path), path]) {
-      await this.#syncFolder(dirname(each));
-    }
+    for (const each of made) await this.#syncFolder(dirname(each));
   }
 
   async #publish(draftPath: string, path: string): Promise<void> {
