@@ -6,8 +6,10 @@
  * **Files of a data directory.** `identity`: one header with sequence 0.
  * `0000000000000001.wal` and following: segments, numbered without a gap. A
  * segment gets its name when it is laid out in full and durable, so that a
- * short one is damage. `closed`: see `end_note.ts`. `*.tmp`: a file on its way;
- * means nothing. `lock-N`: see `lock.ts`.
+ * short one is damage. `0000000000000001.idx`: see `segment_index.ts`; may be
+ * missing. `closed`: see `end_note.ts`. `snapshots/`: see
+ * `snapshots/format.ts`. `*.tmp`: a file on its way; means nothing. `lock-N`:
+ * see `lock.ts`.
  *
  * **Header** (identity file, start of each segment):
  *
