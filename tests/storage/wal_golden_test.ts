@@ -112,6 +112,17 @@ const END_NOTE = `
 42414c5341454e4401000000efd98bac0123456789abcdef0123456789abcdef
 0100000000000000c50200000000000006000000000000003b123986cc9f073c`;
 
+/** Version 1 of index files; may change, as they can be made anew. */
+const INDEX = `
+42414c5341494458010000007eeaa06fa17c6da1000000000000000000000000
+d5f53c610000000003000000000000003d000000000000005101000000000000
+010000003c00000001000000000000008948f912280000000100000001000000
+0000000003000000000000008300008b810180808080f4808182016d31302e30
+2e302e313a393030300080800300000001000000010000000000000002000000
+000000000100000000000000b9000000000000004b00000093e6155502000000
+2d0000000200000000000000cd511ce219000000020000000100000000000000
+02000000000000000300000000000000000000000000000001678547b7`;
+
 const SEGMENT_BYTES = 4096;
 
 /** Every kind of record that is written. */
@@ -272,6 +283,27 @@ describe("the format of the log, version 2", () => {
     assertEquals(toLines(disk.get(`${DIRECTORY}/identity`)), IDENTITY);
     assertEquals(toLines(segment.subarray(0, end)), SEGMENT);
     assertEquals(toLines(disk.get(`${DIRECTORY}/closed`)), END_NOTE);
+  });
+
+  it("has index files as they always were, which are believed", async () => {
+    const disk = new FakeFileSystem();
+    const storage = walOn(disk, { segmentBytes: 400 });
+    await storage.open({ deployment: DEPLOYMENT });
+    await storage.write([createGroup(1, 3)]);
+    const hardState = { term: 2, vote: 3, commit: 0 };
+    const entries = [command(2, 1, 30)];
+    await storage.write([{ group: 1, hardState, entries }]);
+    await storage.write([append(1, [command(2, 2, 200)])]);
+    await storage.close();
+    const path = `${DIRECTORY}/0000000000000001.idx`;
+    assertEquals(toLines(disk.get(path)), INDEX);
+    // What only it says is what is found: the segment was not gone through.
+    const frame = HEADER_BYTES + 20;
+    const segment = disk.get(segmentFile(1));
+    segment[frame] = (segment[frame] ?? 0) ^ 1;
+    const { opened } = await inspect(disk);
+    assertEquals(opened.groups[0]?.hardState, hardState);
+    assertEquals(opened.groups[0]?.lastIndex, 2);
   });
 
   it("is read as it was meant", async () => {
