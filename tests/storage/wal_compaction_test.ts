@@ -81,23 +81,31 @@ describe("segments that hold nothing any more", () => {
     await storage.close();
   });
 
-  it("stay as long as the record that frees them is not durable", async () => {
+  it("stay as long as the record that frees them is not durable, whatever else is a reason to look", async () => {
     const disk = new FakeFileSystem();
     const storage = await openOn(disk);
     await storage.write([createGroup(1)]);
     await fill(storage, 1, 1, 12);
     await takeSnapshot(storage, 1, metaAt(12, 1));
     const before = segments(disk);
-    let release = () => {};
-    disk.onOperation = ({ type, path }) =>
-      type === "sync" && path.includes(".wal")
-        ? new Promise<void>((resolve) => release = resolve)
-        : undefined;
+    const waiting = new Map<string, () => void>();
+    disk.onOperation = ({ type, path }) => {
+      const isHeld = type === "read" || type === "sync" && path.includes("wal");
+      if (!isHeld) return;
+      return new Promise<void>((pass) => void waiting.set(type, pass));
+    };
+    const range = { group: 1, from: 1, through: 1, maxBytes: 1 };
+    const read = storage.read(range);
+    await breathe();
     const compacted = storage.compact(1, 12);
+    await breathe();
+    // The oldest segment is dead, and nobody reads it any more.
+    waiting.get("read")?.();
+    await read;
     await breathe();
     assertEquals(segments(disk), before);
     disk.onOperation = () => {};
-    release();
+    waiting.get("sync")?.();
     await compacted;
     await breathe();
     assert(segments(disk).length < before.length);

@@ -45,6 +45,24 @@ describe("stored snapshots", () => {
     await storage.close();
   });
 
+  it("make room for a newer one only when the log that it belongs to is durable (H54)", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk, { retainSnapshots: 1 });
+    await storage.write([createGroup(1)]);
+    await fill(storage, 1, 1, 3);
+    await takeSnapshot(storage, 1, metaAt(2, 1));
+    await storage.compact(1, 2);
+    await storage.write([append(1, [command(1, 4)])], { sync: false });
+    await takeSnapshot(storage, 1, metaAt(4, 1));
+    await breathe();
+    assertEquals(snapshots(disk), ["1/0000000000000004-1.snap"]);
+    const after = disk.crash({ keepBytes: () => 0, keepNames: (all) => all });
+    const { opened } = await inspect(after);
+    assertEquals(opened.groups[0]?.snapshot, metaAt(4, 1));
+    assertEquals(opened.groups[0]?.firstIndex, 3);
+    await storage.close();
+  });
+
   it("older than a damaged one are used if the log covers the gap, and it is set aside (H54)", async () => {
     const disk = new FakeFileSystem();
     const storage = await openOn(disk);
