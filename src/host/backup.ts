@@ -32,7 +32,7 @@ export interface GroupBackup {
 }
 
 /** A chunk costs more than that of a snapshot: it is hashed as well. */
-const SLICE_BYTES = 32 << 10;
+const SLICE_BYTES = 64 << 10;
 
 /** Where a capture comes from. */
 export interface BackupOrigin {
@@ -58,8 +58,9 @@ export function backupOf(
   };
   async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      const options = { clock, signal, sliceBytes: SLICE_BYTES };
-      yield* backupChunks(manifest, paced(source.chunks(), options));
+      const sliceBytes = SLICE_BYTES;
+      const pace = { clock, signal, sliceBytes, inBackground: true };
+      yield* backupChunks(manifest, paced(source.chunks(), pace));
     } finally {
       release();
     }

@@ -266,7 +266,8 @@ export class SnapshotSender {
     this.#reached(transfer.message.to, fromOffset);
     const { signal } = transfer.controller;
     try {
-      yield* paced(reader.chunks(fromOffset), { clock, signal });
+      const pace = { clock, signal, inBackground: true };
+      yield* paced(reader.chunks(fromOffset), pace);
     } catch (error) {
       if (isRaftError(error) && !signal.aborted) transfer.problem = error;
       throw error;

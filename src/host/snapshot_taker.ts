@@ -245,8 +245,8 @@ export class SnapshotTaker {
     try {
       const writer = await storage.snapshotWriter(group, meta);
       try {
-        const { signal } = controller;
-        for await (const chunk of paced(chunksOf(capture), { clock, signal })) {
+        const pace = { clock, signal: controller.signal, inBackground: true };
+        for await (const chunk of paced(chunksOf(capture), pace)) {
           await writer.write(chunk);
         }
         await writer.commit();

@@ -299,6 +299,40 @@ describe("paced()", () => {
     await assertRejects(() => next, Error, "enough");
   });
 
+  it("rests between slices in the background, so that a write meets few of them (H74)", async () => {
+    const clock = new ManualClock();
+    const taken: number[] = [];
+    const draw = async () => {
+      const pace = { clock, signal: NEVER, inBackground: true };
+      const source = paced(chunks(4, 1 << 20), pace);
+      for await (const chunk of source) taken.push(chunk[0] ?? -1);
+    };
+    const drawn = watch(draw());
+    for (let slice = 1; slice <= 4; slice++) {
+      for (let wait = 0; wait < 100; wait++) await microtasks();
+      assertEquals(taken.length, slice);
+      assertEquals(clock.scheduledCount, 0);
+      assert(clock.fireNext(clock.now() + 10));
+    }
+    for (let wait = 0; wait < 100; wait++) await microtasks();
+    assertEquals(drawn().type, "resolved");
+    assertEquals(clock.timerCount, 0);
+  });
+
+  it("ends a rest at once when it is aborted, and leaves no timer", async () => {
+    const clock = new ManualClock();
+    const controller = new AbortController();
+    const pace = { clock, signal: controller.signal, inBackground: true };
+    const source = paced(chunks(2, 1 << 20), pace);
+    assertEquals((await source.next()).done, false);
+    const next = source.next();
+    await microtasks();
+    assertEquals(clock.timerCount, 1);
+    controller.abort(new Error("enough"));
+    await assertRejects(() => next, Error, "enough");
+    assertEquals(clock.timerCount, 0);
+  });
+
   it("lets go of its source when its reader leaves", async () => {
     let isOpen = true;
     async function* source() {
