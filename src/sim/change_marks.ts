@@ -20,6 +20,7 @@ export const CHANGE_MARK: Readonly<Record<ChangeKind, Mark>> = {
   removeLeader: "leaderRemovalProposed",
   update: "addressChangeProposed",
   replace: "replacementProposed",
+  narrow: "narrowingProposed",
   nonsense: "nonsenseProposed",
 };
 

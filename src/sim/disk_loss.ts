@@ -43,13 +43,22 @@ export class DiskLoss {
     this.#marks = marks;
   }
 
-  /** The disk is lost now; the group had committed through `committed`. */
+  /**
+   * The disk is lost now; the group had committed through `committed`.
+   *
+   * The member owes what it may have acknowledged, that is what the disk held.
+   * What others committed without it, it never stood for, and an older copy
+   * may help to elect who lacks that, as the lost disk might have. An empty
+   * disk may not: it counts for nothing until it has all that is committed.
+   */
   happen(kind: LossKind, now: number, committed: LogIndex): void {
     const { durable } = this.#owner.disk;
     this.at = now;
     this.#kind = kind;
     this.heldThrough = Math.max(this.heldThrough, durable.lastIndex);
-    this.#owed = Math.max(committed, durable.lastIndex);
+    this.#owed = kind === "older"
+      ? durable.lastIndex
+      : Math.max(committed, durable.lastIndex);
   }
 
   /** Whether it ever happened. */
@@ -158,7 +167,7 @@ export class LostDisks {
     if (log?.digestAt(index) === committed.digestAt(index)) return;
     fail(
       "lostDisk",
-      `Member ${voter}, whose disk was lost, votes for ${candidate}, which lacks the ${index} entries committed by then`,
+      `Member ${voter}, whose disk was lost, votes for ${candidate}, which lacks the ${index} committed entries it stands for`,
     );
   }
 }

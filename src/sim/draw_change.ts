@@ -34,6 +34,7 @@ export function drawChange(
 ): ConfChange | undefined {
   const { random } = inputs;
   if (kind === "replace") return drawReplacement(inputs);
+  if (kind === "narrow") return narrowed(inputs);
   if (kind === "nonsense") return drawNonsense(inputs);
   const step = drawStep(kind, inputs);
   if (step === undefined) return undefined;
@@ -41,7 +42,7 @@ export function drawChange(
 }
 
 function drawStep(
-  kind: Exclude<ChangeKind, "replace" | "nonsense">,
+  kind: Exclude<ChangeKind, "replace" | "narrow" | "nonsense">,
   { random, conf, leader, maxMembers, freshIds }: ChangeInputs,
 ): ConfChangeStep | undefined {
   const members = membersOf(conf);
@@ -96,6 +97,18 @@ function drawReplacement(inputs: ChangeInputs): ConfChange | undefined {
   }
   if (steps.length === 0) return undefined;
   return { transition: random.pick(JOINT_TRANSITIONS), steps };
+}
+
+/** Down to a single voter, who has everything, or from there to all. */
+function narrowed({ conf, leader }: ChangeInputs): ConfChange | undefined {
+  const { voters, learners, witnesses } = conf;
+  if (witnesses.length > 0 || !voters.includes(leader)) return undefined;
+  const others = voters.filter((id) => id !== leader);
+  const steps = others.length > 0
+    ? others.map((node): ConfChangeStep => ({ type: "addLearner", node }))
+    : learners.map((node): ConfChangeStep => ({ type: "addVoter", node }));
+  if (steps.length === 0) return undefined;
+  return { transition: "auto", steps };
 }
 
 /** Steps that belong together by nobody's intention (H84). */

@@ -55,6 +55,7 @@ export function drawProtocol(
     snapshots: drawSnapshots(random),
   };
   if (changes && random.chance(400)) kinds.push("strandInJoint");
+  if (changes && random.chance(300)) kinds.push("narrow");
   return options;
 }
 

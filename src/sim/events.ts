@@ -22,6 +22,7 @@ export type Repair =
   | { readonly type: "speedUp"; readonly node: NodeId }
   | { readonly type: "mend"; readonly node: NodeId }
   | { readonly type: "takeBack"; readonly node: NodeId }
+  | { readonly type: "hurry"; readonly node: NodeId }
   | { readonly type: "endBurst" };
 
 /** An event of a host's process, which all its members share. */

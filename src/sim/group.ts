@@ -154,10 +154,10 @@ export class SimGroup implements World {
     this.addMember(id).host.start();
   }
 
-  /** Whether the host of an id is there and of no more use. */
+  /** Whether the host of an id is there and of no more use, or may soon be. */
   isLost(id: NodeId): boolean {
     return this.#run.hosts.some((host) =>
-      host.id === id && (host.isDoomed || host.isRotten)
+      host.id === id && (host.isDoomed || host.isRotten || host.isBrittle)
     ) || this.memberOf(id)?.loss.isOpen === true;
   }
 

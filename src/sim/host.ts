@@ -185,10 +185,18 @@ export class SimHost {
     this.settle();
   }
 
+  /**
+   * Whether a crash loses the host for good, with its members of all groups:
+   * those that have lost nothing, too.
+   */
+  get isBrittle(): boolean {
+    return this.members.some(({ loss }) => loss.isHalfFilled);
+  }
+
   /** Kills the process; its disks lose what they had not flushed. */
   crash(): void {
     if (!this.#isUp) return;
-    if (this.members.some(({ loss }) => loss.isHalfFilled)) this.#scrap();
+    if (this.isBrittle) this.#scrap();
     this.#isUp = false;
     this.life++;
     const losses = this.devices.map((device) => device.crash());

@@ -127,6 +127,10 @@ export class Nemesis {
         const host = this.#host(repair.node);
         return host && this.#disks.takeBack(host);
       }
+      case "hurry": {
+        const host = this.#host(repair.node);
+        return host && this.#disks.hurry(host);
+      }
       case "mend":
         return this.#mend(this.#host(repair.node));
       case "resume":
@@ -149,6 +153,7 @@ export class Nemesis {
 
   /** A message leaves; whoever waits for such a one strikes its sender. */
   sees(message: Message): void {
+    if (!this.#isStopped) this.#disks.sees(message);
     const trap = this.#trap;
     if (trap === undefined || message.type !== trap || !isWeighty(message)) {
       return;
@@ -351,7 +356,8 @@ export class Nemesis {
 
   #isHurt(id: NodeId): boolean {
     const host = this.#host(id);
-    return host !== undefined && (host.isRotten || host.isDoomed);
+    return host !== undefined &&
+      (host.isRotten || host.isDoomed || host.isBrittle);
   }
 
   #mend(host: SimHost | undefined): void {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Message } from "../core/message.ts";
 import type { GroupId, NodeId } from "../core/types.ts";
 import { INITIAL_HARD_STATE } from "../core/types.ts";
 import type { DiskCopy } from "./disk.ts";
@@ -24,7 +25,7 @@ export interface DiskWorld {
   readonly groups: readonly SimGroup[];
   readonly marks: MarkCounter;
   crash(host: SimHost): void;
-  /** Whether a host has damaged disks, or is gone for good. */
+  /** Whether a host has damaged disks, or is gone for good, or a crash away. */
   isHurt(id: NodeId): boolean;
   /** Plans the next step. */
   after(delayMs: number, repair: Repair): void;
@@ -32,6 +33,12 @@ export interface DiskWorld {
 
 /** Longest time that a member whose disk was lost stays away. */
 const AWAY_MS = 1_000;
+
+/** Share of the acknowledgements of an emptied member that it campaigns by. */
+const HURRIED_PERMILLE = 300;
+
+/** Longest time from then until it does. */
+const HURRY_MS = 20;
 
 /** Replaces disks. */
 export class DiskNemesis {
@@ -78,6 +85,30 @@ export class DiskNemesis {
     const mayReplace = (group: SimGroup) =>
       mayGoBack(group, host.id, copies?.get(group.group), this.#isSound);
     this.#replace(host, mayReplace, { kind: "older", copyOf });
+  }
+
+  /**
+   * A message leaves. Who acknowledges a part of what it forgot may find that
+   * it was once the only voter, or one among others who lack as much: that is
+   * the time to campaign.
+   */
+  sees({ type, from }: Message): void {
+    if (type !== "appendEntriesResponse") return;
+    const host = this.#world.hosts.find(({ id }) => id === from);
+    if (host?.members.some(({ loss }) => loss.isHalfFilled) !== true) return;
+    if (!this.#random.chance(HURRIED_PERMILLE)) return;
+    const delay = this.#random.below(HURRY_MS);
+    this.#world.after(delay, { type: "hurry", node: from });
+  }
+
+  /** Members that have a part of what they had are to campaign. */
+  hurry(host: SimHost): void {
+    for (const member of host.members) {
+      const isPart = member.loss.isHalfFilled && (member.core?.lastIndex ?? 0);
+      if (!isPart) continue;
+      this.#world.marks.hit("emptiedCampaigned");
+      member.act((core) => core.campaign());
+    }
   }
 
   readonly #isSound = (id: NodeId): boolean => !this.#world.isHurt(id);

@@ -48,6 +48,8 @@ export interface ProtocolWorld {
   readonly network: SimNetwork;
   readonly oracle: Oracle;
   readonly marks: MarkCounter;
+  /** Milliseconds of virtual time. */
+  now(): number;
   /** Plans an event of this group. */
   schedule(delayMs: number, event: SimEvent): void;
   /** Kills a member's process. */
@@ -58,7 +60,7 @@ export interface ProtocolWorld {
   join(id: NodeId): void;
   /** A client asks a member for one read, besides all others. */
   read(id: NodeId): void;
-  /** Whether the host of an id is there and of no more use. */
+  /** Whether the host of an id is there and of no more use, or may soon be. */
   isLost(id: NodeId): boolean;
   /** Who leads the newest term, if anybody who runs does. */
   leader(): SimMember | undefined;
@@ -75,6 +77,7 @@ export type ProtocolStep =
   | { readonly type: "bounce"; readonly node: NodeId }
   | { readonly type: "campaign"; readonly node: NodeId }
   | { readonly type: "read"; readonly node: NodeId }
+  | { readonly type: "cut"; readonly links: readonly Link[] }
   | { readonly type: "heal"; readonly links: readonly Link[] }
   | { readonly type: "change"; readonly node: NodeId }
   | { readonly type: "join"; readonly node: NodeId }
@@ -154,6 +157,8 @@ export class ProtocolNemesis {
         return this.#world.restart(step.node);
       case "isolate":
         return this.#isolate(step.node);
+      case "cut":
+        return network.cut(step.links);
       case "heal":
         return network.heal(step.links);
       case "bounce":

@@ -27,8 +27,12 @@ export const CHANGE_KINDS = [
   "nonsense",
 ] as const;
 
-/** What kind of change is wanted: one of {@linkcode CHANGE_KINDS}. */
-export type ChangeKind = (typeof CHANGE_KINDS)[number];
+/**
+ * What kind of change is wanted: one of {@linkcode CHANGE_KINDS}, or `narrow`:
+ * the leader remains as the only voter, the others become learners; where it
+ * is the only one, all learners become voters (H80).
+ */
+export type ChangeKind = (typeof CHANGE_KINDS)[number] | "narrow";
 
 /**
  * One thing that may be asked of a group: a change of its membership, or one

@@ -28,6 +28,7 @@ export interface StrandingWorld {
   readonly network: SimNetwork;
   readonly marks: MarkCounter;
   readonly oracle: Oracle;
+  now(): number;
   leader(): SimMember | undefined;
   memberOf(id: NodeId): SimMember | undefined;
   /** A client asks a member for one read, besides all others. */
@@ -36,6 +37,15 @@ export interface StrandingWorld {
 
 /** Longest time from the cut to the first campaigns and restarts. */
 const BLOW_MS = 250;
+
+/** Share of strandings in which answers to a round of reads are held back. */
+const HELD_PERMILLE = 350;
+
+/** For so long they are. */
+const HELD_MS = 5 * BLOW_MS;
+
+/** Reads that are asked of the leader meanwhile. */
+const HELD_READS = 4;
 
 /** Election timeouts in which the others elect while a leader is asked. */
 const JOINT_TIMEOUTS = 3;
@@ -84,17 +94,53 @@ export class Stranding {
     const sides = drawStranded(conf, leader.id, this.#ids, this.#random);
     if (sides === undefined) return;
     this.#world.marks.hit("leaderStranded");
-    this.#strand(
-      sides,
-      this.#random.below(this.#world.options.faults.lastMs + 1),
-    );
-    const type = this.#random.chance(300) ? "bounce" : "campaign";
-    for (const node of sides.outside) {
-      this.#after(this.#random.below(BLOW_MS), { type, node });
+    const lastMs = this.#random.below(this.#world.options.faults.lastMs + 1);
+    if (this.#random.chance(HELD_PERMILLE)) {
+      return this.#strandInRound(leader.id, sides, lastMs);
     }
-    const [node] = sides.outside;
+    this.#strand(sides, lastMs);
+    const type = this.#random.chance(300) ? "bounce" : "campaign";
+    this.#stir(sides, type, 0);
+  }
+
+  /** Who is outside campaigns, at once or after a restart. */
+  #stir(
+    { outside }: Sides,
+    type: "bounce" | "campaign",
+    fromMs: number,
+  ): void {
+    for (const node of outside) {
+      this.#after(fromMs + this.#random.below(BLOW_MS), { type, node });
+    }
+    const [node] = outside;
     if (node === undefined) return;
-    this.#after(2 * BLOW_MS, { type: "campaign", node });
+    this.#after(fromMs + 2 * BLOW_MS, { type: "campaign", node });
+  }
+
+  /**
+   * The leader opens a round of heartbeats for a read. They get through, the
+   * answers come late: after those who gave them have elected another leader,
+   * and after more reads were asked, which they must not confirm (H96).
+   */
+  #strandInRound(leader: NodeId, sides: Sides, lastMs: number): void {
+    const { network, options } = this.#world;
+    const { minDelayMs, spreadMs } = options.network;
+    const outwards = linksBetween(sides.inside, sides.outside)
+      .filter(({ to }) => sides.outside.includes(to));
+    // Longer than a tick and a way: the heartbeats have come by then.
+    const cutMs = options.clock.tickMs + minDelayMs + spreadMs;
+    const untilMs = this.#world.now() + cutMs + HELD_MS;
+    for (const { from, to } of outwards) {
+      network.clog({ from: to, to: from }, untilMs);
+    }
+    this.#world.read(leader);
+    this.#after(cutMs, { type: "cut", links: outwards });
+    this.#after(cutMs + lastMs, { type: "heal", links: outwards });
+    this.#stir(sides, this.#random.chance(700) ? "bounce" : "campaign", cutMs);
+    for (let i = 1; i <= HELD_READS; i++) {
+      const delayMs = cutMs + i * HELD_MS / (HELD_READS + 1);
+      this.#after(delayMs, { type: "read", node: leader });
+    }
   }
 
   /**
@@ -131,9 +177,14 @@ export class Stranding {
   ask(id: NodeId): void {
     const core = this.#world.memberOf(id)?.core;
     const isReplaced = core?.role === "leader" &&
-      core.conf.votersOutgoing.length > 0 &&
       core.term < this.#world.oracle.newestTerm;
-    if (isReplaced) this.#world.marks.hit("replacedInJointAsked");
+    if (isReplaced) {
+      this.#world.marks.hit(
+        core.conf.votersOutgoing.length > 0
+          ? "replacedInJointAsked"
+          : "replacedInRoundAsked",
+      );
+    }
     this.#world.read(id);
   }
 

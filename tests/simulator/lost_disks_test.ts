@@ -4,7 +4,7 @@ import { EMPTY_CONF, type Message } from "../../src/core/mod.ts";
 import type { ProgressStatus, RawNode } from "../../src/core/mod.ts";
 import { CommittedLog } from "../../src/sim/committed_log.ts";
 import { SimDisk } from "../../src/sim/disk.ts";
-import { DiskLoss, LostDisks } from "../../src/sim/disk_loss.ts";
+import { DiskLoss, type LossKind, LostDisks } from "../../src/sim/disk_loss.ts";
 import { LogMirror } from "../../src/sim/log_mirror.ts";
 import { addMarks, MarkCounter, noMarks } from "../../src/sim/marks.ts";
 import { simulate, Violation } from "../../src/sim/mod.ts";
@@ -12,15 +12,18 @@ import { log } from "../core/cluster.ts";
 
 const CONF = { ...EMPTY_CONF, voters: [1, 2, 3] };
 
-/** Three members: 1 has all five entries, 2 has three, 3 had all. */
-function group(): { lost: LostDisks; retired: number[]; loss: DiskLoss } {
+/** Three members: 1 has all five entries, 2 has three, 3 had `held`. */
+function group(
+  kind: LossKind = "emptied",
+  held = 5,
+): { lost: LostDisks; retired: number[]; loss: DiskLoss } {
   const marks = new MarkCounter();
   const committed = new CommittedLog(CONF);
   const whole = new LogMirror();
   whole.append(log(1, 1, 1, 1, 1));
   committed.extend(whole, 5, 1);
   const retired: number[] = [];
-  const members = [5, 3, 5].map((length, i) => {
+  const members = [5, 3, held].map((length, i) => {
     const disk = new SimDisk({ committed, omittedDigest: () => 0 });
     disk.durable.append(log(1, 1, 1, 1, 1).slice(0, length));
     const owner = { id: i + 1, core: undefined, disk };
@@ -28,7 +31,7 @@ function group(): { lost: LostDisks; retired: number[]; loss: DiskLoss } {
   });
   const [, , third] = members;
   if (third === undefined) throw new Error("Cannot find member 3");
-  third.loss.happen("emptied", 10, 5);
+  third.loss.happen(kind, 10, 5);
   const retire = (id: number) => retired.push(id);
   const lost = new LostDisks({ members, committed, marks, retire });
   return { lost, retired, loss: third.loss };
@@ -43,7 +46,18 @@ describe("members whose disk was lost (H80)", () => {
     const { lost } = group();
     lost.sees(vote(3, 1));
     lost.sees(vote(1, 2));
-    assertThrows(() => lost.sees(vote(3, 2)), Violation, "lacks the 5 entries");
+    assertThrows(
+      () => lost.sees(vote(3, 2)),
+      Violation,
+      "lacks the 5 committed",
+    );
+  });
+
+  it("that go back may help who has what they held, empty ones not yet", () => {
+    group("older", 3).lost.sees(vote(3, 2));
+    for (const { lost } of [group("older", 4), group("emptied", 3)]) {
+      assertThrows(() => lost.sees(vote(3, 2)), Violation, "lacks the");
+    }
   });
 
   it("are told by the leader that misses it, and only they are", () => {

@@ -20,6 +20,7 @@ const REACHED: Readonly<Record<ProtocolFaultKind, readonly Mark[]>> = {
   removeLeader: ["leaderRemovalProposed", "leaderWithoutVote"],
   update: ["addressChangeProposed"],
   replace: ["replacementProposed", "jointEntered", "jointLeft"],
+  narrow: ["narrowingProposed", "voterDemoted", "learnerPromoted"],
   nonsense: ["changeInvalid"],
   rivalChanges: ["rivalChanges", "changePending"],
   hastyChange: ["hastyChangeProposed"],
@@ -30,7 +31,7 @@ const REACHED: Readonly<Record<ProtocolFaultKind, readonly Mark[]>> = {
   campaign: ["learnerAskedToCampaign"],
   snapshot: ["snapshotTaken"],
   figureEight: ["figure8Quorum"],
-  strandLeader: ["leaderStranded"],
+  strandLeader: ["leaderStranded", "replacedInRoundAsked"],
   strandInJoint: ["strandedInJoint", "replacedInJointAsked"],
 };
 
