@@ -18,6 +18,7 @@ import { freeAddress } from "./ports.ts";
 
 const SAMPLE = sampleSnapshot();
 const OLD = { protocol: { min: 2, max: 2 } };
+const CUT_BYTES = Math.ceil(SAMPLE.bytes.length / 40);
 
 /** A host that takes snapshots and never connects to anybody. */
 function receiver(): Host {
@@ -161,4 +162,33 @@ describe("hosts of different versions", () => {
       }
     });
   }
+});
+
+describe("a snapshot that takes long", () => {
+  it("is not taken for a silent connection while pieces come (H66)", async () => {
+    // Silence is over after 60 ms; the pieces come over 200 ms and more.
+    const setup = { keepaliveMs: 20, maxMissedPings: 1 };
+    const [a, b] = await Promise.all(
+      [1, 2].map(async () =>
+        new Host(new TcpTransport(setup), {
+          deployment: "d",
+          address: await freeAddress(),
+        })
+      ),
+    );
+    assert(a !== undefined && b !== undefined);
+    async function* slowly(): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < SAMPLE.bytes.length; at += CUT_BYTES) {
+        await new Promise((go) => setTimeout(go, 5));
+        yield SAMPLE.bytes.subarray(at, at + CUT_BYTES);
+      }
+    }
+    try {
+      for (const host of [a, b]) await host.start();
+      await a.sendSnapshot(b, { ...SAMPLE.transfer, chunks: slowly });
+      assertEquals(b.snapshots[0]?.bytes, SAMPLE.bytes);
+    } finally {
+      for (const host of [a, b]) await host.transport.close();
+    }
+  });
 });

@@ -44,7 +44,7 @@ interface Connection {
   readonly reader: FrameReader;
   /** Who it said it is; `undefined` until its hello was accepted. */
   address: string | undefined;
-  /** Sweeps since the last byte; only connections for messages are swept. */
+  /** Sweeps since the last byte; counted for `#listening` only. */
   silentSweeps: number;
   /** Whether an answer to a ping is being written. */
   isAnswering: boolean;
@@ -59,6 +59,8 @@ export class Inbound {
   readonly #open = new Set<Connection>();
   /** Those without an accepted hello, oldest first. */
   readonly #halfOpen = new Set<Connection>();
+  /** Those for messages: a snapshot's silence is watched by who takes it. */
+  readonly #listening = new Set<Connection>();
   readonly #sweeper: Ticker;
   #closed = false;
 
@@ -142,6 +144,7 @@ export class Inbound {
       const hello = await this.#greet(connection);
       if (hello === undefined) return;
       if (hello.purpose === "messages") {
+        this.#listening.add(connection);
         await this.#receive(connection, hello);
       } else {
         await receiveSnapshot(this.#context, connection, hello);
@@ -150,6 +153,7 @@ export class Inbound {
       this.#report(connection, error);
     } finally {
       this.#halfOpen.delete(connection);
+      this.#listening.delete(connection);
       this.#open.delete(connection);
       reader.dispose();
       channel.destroy();
@@ -274,7 +278,7 @@ export class Inbound {
 
   /** Lets go of connections whose other end vanished without a word. */
   #sweep(): void {
-    for (const connection of this.#open) {
+    for (const connection of this.#listening) {
       if (connection.silentSweeps >= MAX_SILENT_SWEEPS) {
         connection.channel.destroy();
       }
