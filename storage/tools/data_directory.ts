@@ -7,12 +7,19 @@ import { join, resolve } from "node:path";
 import { isRaftError, RaftError } from "../../src/errors.ts";
 import type { OpenedStorage } from "../../src/storage.ts";
 import { nodeFileSystem, WalStorage } from "../wal/mod.ts";
-import { readFully, type WalFileSystem } from "../wal/file_system.ts";
+import { failed } from "../wal/errors.ts";
+import {
+  errorCode,
+  readFully,
+  type WalFileSystem,
+} from "../wal/file_system.ts";
 import { decodeHeader, MAX_HEADER_BYTES } from "../wal/format.ts";
 import { identityPath } from "../wal/identity.ts";
 import { lockHolder } from "../wal/lock.ts";
 import { listSegments, segmentPath } from "../wal/segment.ts";
 import { FrozenFileSystem } from "./frozen_file_system.ts";
+import { Refusal } from "./refusal.ts";
+import { realPathOf, unfinishedSwap } from "./swap.ts";
 
 /** How often a directory in use is looked at again if it moved meanwhile. */
 const MAX_LOOKS = 5;
@@ -67,7 +74,10 @@ export async function readOwner(
   return { ...reading.identity, recordSeed: reading.seed };
 }
 
-/** @throws {RangeError} If neither an identity nor a segment is there. */
+/**
+ * @throws {RangeError} If neither an identity nor a segment is there.
+ * @throws {Refusal} If it is missing because its replacement was cut short.
+ */
 export function requireDataDirectory(
   fileSystem: WalFileSystem,
   directory: string,
@@ -76,6 +86,7 @@ export function requireDataDirectory(
   try {
     names = fileSystem.list(directory);
   } catch (cause) {
+    refuseUnfinished(directory);
     throw new RangeError(
       `Cannot use "${directory}": it cannot be listed, wanted a data directory`,
       { cause },
@@ -86,6 +97,14 @@ export function requireDataDirectory(
   }
   throw new RangeError(
     `Cannot use "${directory}": it has neither an identity nor segments, wanted a data directory`,
+  );
+}
+
+function refuseUnfinished(directory: string): void {
+  const swap = unfinishedSwap(realPathOf(directory));
+  if (swap === undefined) return;
+  throw new Refusal(
+    `Cannot use "${directory}": its replacement was cut short: "${swap.kept}" is the old one and "${swap.made}" the new one, both whole; wanted one of them renamed, or the command again with --yes, which begins with the old one`,
   );
 }
 
@@ -162,13 +181,17 @@ async function startOf(
   let file: number;
   try {
     file = fileSystem.open(path, "read");
-  } catch {
-    return undefined;
+  } catch (error) {
+    // What cannot be read is not missing.
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw failed(`read "${path}"`, error);
   }
   try {
     const bytes = new Uint8Array(MAX_HEADER_BYTES);
     const length = await readFully(fileSystem, file, bytes, 0);
     return bytes.slice(0, length);
+  } catch (error) {
+    throw failed(`read "${path}"`, error);
   } finally {
     fileSystem.close(file);
   }

@@ -31,7 +31,11 @@ import { entriesOf } from "./dump.ts";
 import { FrozenFileSystem } from "./frozen_file_system.ts";
 import { newestConf } from "./inspect.ts";
 import { Refusal } from "./refusal.ts";
-import { replaceDirectory } from "./replace_directory.ts";
+import {
+  type Draft,
+  replaceDirectory,
+  undoReplacement,
+} from "./replace_directory.ts";
 import { refuseBetter } from "./survivors.ts";
 
 /** What becomes of one group. */
@@ -131,32 +135,55 @@ export async function planForceNewCluster(
 export async function forceNewCluster(
   options: ForceOptions,
 ): Promise<ForceOutcome> {
-  const plan = await planForceNewCluster(options);
-  const { directory, deployment } = plan;
-  const { incarnation, kept } = await replaceDirectory(directory, "force", {
-    deployment,
-    fill: async (storage, incarnation) => {
-      const log = await openFrozen(directory, new FrozenFileSystem());
+  const path = await undoReplacement(options.directory);
+  // Refused before anything is locked, if it is to be refused.
+  await planForceNewCluster(options);
+  const plans: ForcePlan[] = [];
+  const { incarnation, kept } = await replaceDirectory(
+    path,
+    "force",
+    async () => {
+      // Under the lock: what was planned is what is there.
+      const log = await openFrozen(path, new FrozenFileSystem());
+      const end = () => log.storage.close();
       try {
-        for (const { group, ...forced } of plan.groups) {
-          const stored = log.opened.groups.find((it) => it.group === group);
-          if (stored === undefined) continue;
-          const { node } = forced;
-          const source = { storage: log.storage, stored };
-          const more = closingEntries({ ...forced, incarnation }, stored);
-          const last = more.at(-1);
-          const term = last?.term ?? 0;
-          const commit = last?.index ?? 0;
-          const hardState = { term, vote: null, commit };
-          const target = { storage, node, hardState, more };
-          await copyGroup(source, target, options.progress);
-        }
-      } finally {
-        await log.storage.close();
+        const plan = await planFor(log, options);
+        plans.push(plan);
+        const { deployment } = plan;
+        const fill = forcing(log, plan, options.progress);
+        return { deployment, fill, end };
+      } catch (error) {
+        await end();
+        throw error;
       }
     },
-  });
-  return { ...plan, incarnation, kept: kept ?? directory };
+  );
+  const [plan] = plans;
+  if (plan === undefined) throw new Error("Cannot force: nothing was planned");
+  return { ...plan, incarnation, kept: kept ?? path };
+}
+
+/** Writes the groups of a plan into the new directory. */
+function forcing(
+  log: ReadOnlyLog,
+  plan: ForcePlan,
+  progress: Progress | undefined,
+): Draft["fill"] {
+  return async (storage, incarnation) => {
+    for (const { group, ...forced } of plan.groups) {
+      const stored = log.opened.groups.find((it) => it.group === group);
+      if (stored === undefined) continue;
+      const { node } = forced;
+      const source = { storage: log.storage, stored };
+      const more = closingEntries({ ...forced, incarnation }, stored);
+      const last = more.at(-1);
+      const term = last?.term ?? 0;
+      const commit = last?.index ?? 0;
+      const hardState = { term, vote: null, commit };
+      const target = { storage, node, hardState, more };
+      await copyGroup(source, target, progress);
+    }
+  };
 }
 
 async function planFor(

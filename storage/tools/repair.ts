@@ -7,12 +7,16 @@
 import fs from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { GroupId, LogIndex, NodeId } from "../../src/core/types.ts";
-import { nodeFileSystem } from "../wal/mod.ts";
+import { nodeFileSystem, type WalStorage } from "../wal/mod.ts";
 import { copyGroup, type Progress } from "./copy_group.ts";
 import { holderOf } from "./data_directory.ts";
 import { Refusal } from "./refusal.ts";
-import { replaceDirectory, stampOf } from "./replace_directory.ts";
-import { type Dropped, salvage } from "./salvage.ts";
+import {
+  replaceDirectory,
+  stampOf,
+  undoReplacement,
+} from "./replace_directory.ts";
+import { type Dropped, type Salvage, salvage } from "./salvage.ts";
 import { type Verification, verify } from "./verify.ts";
 
 /** A group that is saved. */
@@ -61,24 +65,37 @@ export interface RepairOutcome extends RepairPlan {
  */
 export async function planRepair(directory: string): Promise<RepairPlan> {
   const path = resolve(directory);
+  await refuseHeld(path);
+  const { plan, found } = await examine(path);
+  await found.log.storage.close();
+  return plan;
+}
+
+async function refuseHeld(path: string): Promise<void> {
   const heldBy = await holderOf(path);
-  if (heldBy !== null) {
-    throw new Refusal(
-      `Cannot repair "${path}": process ${heldBy} uses it, wanted it stopped`,
-    );
-  }
+  if (heldBy === null) return;
+  throw new Refusal(
+    `Cannot repair "${path}": process ${heldBy} uses it, wanted it stopped`,
+  );
+}
+
+/** What there is to save, and the log to get it from, which is open. */
+async function examine(
+  path: string,
+): Promise<{ readonly plan: RepairPlan; readonly found: Salvage }> {
   const verification = await verify(path);
-  const { log, dropped, groups: readable, lostGroups } = await salvage(path);
-  const groups = readable.map((stored): SavedGroup => {
+  const found = await salvage(path);
+  const { dropped, lostGroups } = found;
+  const groups = found.groups.map((stored): SavedGroup => {
     const { conf } = stored.conf ?? stored.snapshot;
     const { group, node, lastIndex } = stored;
     const others = conf.voters.filter((id) => id !== node);
     return { group, node, lastIndex, others };
   });
-  await log.storage.close();
   // Damage may lie where nothing is that is still wanted.
   const isNeeded = dropped.length > 0;
   if (isNeeded && groups.every(({ lastIndex }) => lastIndex === 0)) {
+    await found.log.storage.close();
     throw new Refusal(
       `Cannot repair "${path}": nothing is left before the damage: ${
         dropped[0]?.why
@@ -86,14 +103,15 @@ export async function planRepair(directory: string): Promise<RepairPlan> {
     );
   }
   const what = { dropped, groups, lostGroups };
-  return { directory: path, verification, isNeeded, ...what };
+  const plan = { directory: path, verification, isNeeded, ...what };
+  return { plan, found };
 }
 
 /**
  * Writes what can be trusted into a new directory in the place of the damaged
  * one, which is kept. The new one has a new incarnation: what was left out may
  * be what this member has promised, so the others will not take it for the one
- * they know (H48, H80).
+ * they know (H48, H80). The report is there before the directory is.
  *
  * @throws As {@linkcode planRepair}; {@linkcode Refusal} if nothing needs to
  * be repaired.
@@ -102,33 +120,45 @@ export async function repair(
   directory: string,
   progress?: Progress,
 ): Promise<RepairOutcome> {
-  const plan = await planRepair(directory);
-  const { directory: path } = plan;
-  if (!plan.isNeeded) {
-    throw new Refusal(
-      `Cannot repair "${path}": it opens as it is, and all of it can be read`,
-    );
-  }
-  const { log, groups } = await salvage(path);
-  const { deployment } = log.owner;
-  try {
-    const { incarnation, kept } = await replaceDirectory(path, "repair", {
-      deployment,
-      fill: async (storage) => {
-        for (const stored of groups) {
-          const { hardState, node } = stored;
-          const source = { storage: log.storage, stored };
-          const target = { storage, node, hardState, more: [] };
-          await copyGroup(source, target, progress);
-        }
+  const path = await undoReplacement(directory);
+  await refuseHeld(path);
+  const outcomes: RepairOutcome[] = [];
+  await replaceDirectory(path, "repair", async () => {
+    const { plan, found } = await examine(path);
+    const end = () => found.log.storage.close();
+    if (!plan.isNeeded) {
+      await end();
+      throw new Refusal(
+        `Cannot repair "${path}": it opens as it is, and all of it can be read`,
+      );
+    }
+    return {
+      deployment: found.log.owner.deployment,
+      fill: (storage) => copyAll(found, storage, progress),
+      announce: async ({ incarnation, kept }) => {
+        const report = `${path}.repair-${stampOf(new Date())}.json`;
+        const outcome = { ...plan, incarnation, kept: kept ?? path, report };
+        await writeReport(report, outcome);
+        outcomes.push(outcome);
       },
-    });
-    const report = `${path}.repair-${stampOf(new Date())}.json`;
-    const outcome = { ...plan, incarnation, kept: kept ?? path, report };
-    await writeReport(report, outcome);
-    return outcome;
-  } finally {
-    await log.storage.close();
+      end,
+    };
+  });
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new Error("Cannot report: nothing is told");
+  return outcome;
+}
+
+async function copyAll(
+  { groups, log }: Salvage,
+  storage: WalStorage,
+  progress: Progress | undefined,
+): Promise<void> {
+  for (const stored of groups) {
+    const { hardState, node } = stored;
+    const source = { storage: log.storage, stored };
+    const target = { storage, node, hardState, more: [] };
+    await copyGroup(source, target, progress);
   }
 }
 
