@@ -96,6 +96,59 @@ describe("a founder whose disk was replaced by an empty one (H80)", () => {
     assert(ask(3));
   });
 
+  it("does not vote by a snapshot alone: it may have held more", () => {
+    const conf = { ...EMPTY_CONF, voters: [1, 2, 3] };
+    const node = new RawNode({
+      id: 3,
+      random: () => 0.5,
+      restored: {
+        hardState: INITIAL_HARD_STATE,
+        snapshot: { index: 0, term: 0, conf },
+        firstIndex: 1,
+        lastIndex: 0,
+        prevTerm: 0,
+        termRuns: [],
+        tail: [],
+        appliedIndex: 0,
+      },
+    });
+    const step = (message: Message): Message[] => {
+      node.step(message);
+      const ready = node.ready();
+      node.persisted(ready.number);
+      node.check();
+      return [...ready.messages, ...ready.messagesAfterPersist];
+    };
+    /** Whether it votes for 2, which has what the snapshot holds. */
+    const votes = (): boolean => {
+      node.forgetLeader();
+      const last = { lastLogIndex: 3, lastLogTerm: 1 };
+      const asked = {
+        type: "requestPreVote",
+        from: 2,
+        to: 3,
+        term: 3,
+      } as const;
+      return step({ ...asked, ...last })
+        .some((one) => one.type === "requestPreVoteResponse" && !one.reject);
+    };
+    const header = { from: 1, to: 3, term: 2 } as const;
+    const snapshot = { index: 3, term: 1, conf };
+    step({ type: "installSnapshot", ...header, snapshot });
+    assertEquals(node.lastIndex, 3);
+    assert(!votes());
+    assert(node.status().fresh);
+    step({
+      type: "appendEntries",
+      ...header,
+      prevLogIndex: 3,
+      prevLogTerm: 1,
+      commitIndex: 3,
+      entries: [{ type: "noop", term: 2, index: 4 }],
+    });
+    assert(!node.status().fresh);
+  });
+
   it("with all others empty as well founds the group", () => {
     const cluster = new Cluster(3);
     cluster.elect(2);

@@ -8,9 +8,10 @@ import type { Mutant } from "../mutant.ts";
 const ELECTION = "src/core/election.ts";
 const PROGRESS = "src/core/progress.ts";
 const REPLICATION = "src/core/replication.ts";
+const STEP_FOLLOWER = "src/core/step_follower.ts";
 
-/** All of them. */
-export const DISKS: readonly Mutant[] = [
+/** A member that begins with an empty disk, and may have had another. */
+const EMPTIED: readonly Mutant[] = [
   {
     id: "wiped-member-elects",
     hazard: "H80",
@@ -20,6 +21,40 @@ export const DISKS: readonly Mutant[] = [
       find:
         `const grant = free && !(raft.fresh && message.lastLogIndex > 0) &&`,
       replace: `const grant = free &&`,
+    }],
+  },
+  {
+    id: "wiped-member-campaigns",
+    hazard: "H80",
+    what: "a founder campaigns with a part of the log it may have had",
+    patches: [{
+      file: ELECTION,
+      find: `if (raft.fresh && raft.log.lastIndex > 0) return false;`,
+      replace: ``,
+    }],
+  },
+  {
+    id: "wiped-member-refilled-by-any-entry",
+    hazard: "H80",
+    what: "an empty disk counts as full again once there is an entry on it",
+    patches: [{
+      file: STEP_FOLLOWER,
+      find: `if (holdsTerm && matched >= leaderCommit) raft.fresh = false;`,
+      replace: `if (holdsTerm || matched > 0) raft.fresh = false;`,
+    }],
+  },
+];
+
+/** A follower that denies what it acknowledged. */
+const LOST: readonly Mutant[] = [
+  {
+    id: "lost-log-unnoticed",
+    hazard: "H80",
+    what: "a member that lacks what it acknowledged is asked for ever",
+    patches: [{
+      file: PROGRESS,
+      find: `return this.denials >= PROOF_OF_LOSS;`,
+      replace: `return this.denials < 0;`,
     }],
   },
   {
@@ -42,4 +77,17 @@ export const DISKS: readonly Mutant[] = [
       replace: `const PROOF_OF_LOSS = 1;`,
     }],
   },
+  {
+    id: "lost-log-by-copies",
+    hazard: "H26, H80",
+    what: "copies of one denial prove a log lost",
+    patches: [{
+      file: PROGRESS,
+      find: `if (this.hasAsked) this.denials++;`,
+      replace: `this.denials++;`,
+    }],
+  },
 ];
+
+/** All of them. */
+export const DISKS: readonly Mutant[] = [...EMPTIED, ...LOST];
