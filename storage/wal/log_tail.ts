@@ -116,6 +116,7 @@ export class LogTail {
   async noteEnd(): Promise<void> {
     // A note that is still there still holds.
     if (this.#hasEndNote) return;
+    if (lacksCheckpoint(this.#active)) await this.#writeCheckpoint();
     const { sequence, type } = this.#chain;
     const isMarked = sequence === 0 || type === FRAME.closed;
     if (!isMarked) await this.#putMark(FRAME.closed);

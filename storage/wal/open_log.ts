@@ -66,6 +66,7 @@ export async function closeLog(log: OpenLog): Promise<void> {
   await log.compactor.close();
   await log.store.close();
   await log.writer.close();
+  await log.shelf.close();
   await log.indexer.close();
   try {
     log.lock.release();

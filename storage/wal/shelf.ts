@@ -143,6 +143,15 @@ export class SnapshotShelf {
     store.prune(group, counting.slice(0, retain));
   }
 
+  /**
+   * Waits for what is being removed, once nothing is written any more: whoever
+   * takes the lock next is not to lose files of his own. Never rejects.
+   */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#leaving.values());
+    await this.#options.store.close();
+  }
+
   async #remove(group: GroupId, isGone: Promise<void>): Promise<void> {
     await Promise.all([this.#leaving.get(group), isGone]);
     await this.#options.store.removeGroup(group);
