@@ -128,9 +128,16 @@ export class Draft {
     await this.#fileSystem.sync(this.#file);
   }
 
-  /** Lets go of the file. Once. */
+  /**
+   * Lets go of the file. Once. Its data was synced or is given up: an error
+   * says nothing about it.
+   */
   close(): void {
-    this.#fileSystem.close(this.#file);
+    try {
+      this.#fileSystem.close(this.#file);
+    } catch {
+      // The handle is gone all the same.
+    }
   }
 }
 

@@ -44,8 +44,9 @@ export class GroupFolder {
   readonly #doomed = new Set<string>();
   /** Files whose names are gone, and which are about to go themselves. */
   readonly #removals = new Set<Promise<void>>();
-  /** Whether somebody writes a snapshot. */
-  isWriting = false;
+  /** Paths that were thrown away, and are there all the same. */
+  readonly #spoilt = new Set<string>();
+  #isClosed = false;
 
   /** Reads nothing yet. */
   constructor(fileSystem: WalFileSystem, path: string) {
@@ -118,6 +119,8 @@ export class GroupFolder {
    * much, and a later sweep gets it.
    */
   discard(path: string): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#spoilt.delete(path);
     try {
       return this.remove(path);
     } catch {
@@ -126,8 +129,17 @@ export class GroupFolder {
     }
   }
 
-  /** Resolves when nothing is being removed. */
-  async settle(): Promise<void> {
+  /**
+   * Whether this draft must not be gone on with: it was to be thrown away, and
+   * what a flush has lost may look as if it were there (H44).
+   */
+  isSpoilt(path: string): boolean {
+    return this.#spoilt.has(path);
+  }
+
+  /** Removes nothing any more; resolves when nothing is being removed. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all(this.#removals);
   }
 
@@ -151,7 +163,7 @@ export class GroupFolder {
   async destroy(): Promise<void> {
     this.#files = [];
     this.#doomed.clear();
-    await this.settle();
+    await Promise.all(this.#removals);
     for (const name of this.#list()) {
       await this.#fileSystem.unlinkLater(join(this.path, name));
     }
@@ -169,8 +181,9 @@ export class GroupFolder {
   #removeQuietly(path: string): void {
     try {
       this.#fileSystem.unlink(path);
-    } catch {
+    } catch (error) {
       // It is gone already, or stays for a while.
+      if (errorCode(error) !== "ENOENT") this.#spoilt.add(path);
     }
   }
 

@@ -74,7 +74,9 @@ export function snapshotStem({ index, term }: SnapshotName): string {
 export function parseSnapshotName(name: string): SnapshotName | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;
-  return { index: Number(match[1]), term: Number(match[2]) };
+  const said = { index: Number(match[1]), term: Number(match[2]) };
+  // Nothing else ever writes a number in another way.
+  return name === `${snapshotStem(said)}.snap` ? said : undefined;
 }
 
 /** Describes a file that is whole. */

@@ -82,8 +82,12 @@ export class SnapshotStore {
   readonly #incarnation: string;
   readonly #retain: number;
   readonly #folders = new Map<GroupId, GroupFolder>();
-  /** Writers that are not over. */
-  readonly #writers = new Map<GroupId, SnapshotFileWriter>();
+  /** Writers that are not over, also those that are about to begin. */
+  readonly #writers = new Map<GroupId, Promise<SnapshotFileWriter>>();
+  /** Names that are being changed. None of them ever rejects. */
+  readonly #changes = new Set<Promise<void>>();
+  /** Settles when the folders made so far are durable. Never rejects. */
+  #foldersMade: Promise<void> = Promise.resolve();
   /** Set when a folder could not be flushed. */
   #failure: RaftError | undefined;
   #isClosed = false;
@@ -143,21 +147,22 @@ export class SnapshotStore {
   ): Promise<SnapshotWriter> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isClosed) throw closedError(this.#root);
-    const folder = this.#folder(group);
-    if (folder.isWriting) {
+    if (this.#writers.has(group)) {
       throw new RangeError(
         `Cannot write a snapshot of group ${group}: another one is being written`,
       );
     }
-    folder.isWriting = true;
+    const beginning = this.#begin(group, structuredClone(meta), options);
+    this.#writers.set(group, beginning);
     try {
-      const writer = await this.#begin(group, structuredClone(meta), options);
-      this.#writers.set(group, writer);
-      return writer;
+      const writer = await beginning;
+      if (!this.#isClosed) return writer;
+      await writer.suspend();
     } catch (error) {
-      folder.isWriting = false;
+      this.#writers.delete(group);
       throw error;
     }
+    throw closedError(this.#root);
   }
 
   /** Reads a file. It is kept until the reader is released. */
@@ -172,6 +177,7 @@ export class SnapshotStore {
    * comes back after a loss of power goes with the next call.
    */
   prune(group: GroupId, keep: Iterable<LogIndex> = []): void {
+    if (this.#isClosed) return;
     const kept = new Set(keep);
     const folder = this.#folder(group);
     const whole = folder.files.filter(({ state }) => state === "whole");
@@ -186,6 +192,7 @@ export class SnapshotStore {
    * @throws {RaftError} `storageFailed`.
    */
   async remove(file: StoredSnapshotFile): Promise<void> {
+    if (this.#isClosed) throw closedError(this.#root);
     const folder = this.#folder(file.group);
     await this.#change(folder.path, () => {
       folder.forget(file.path);
@@ -211,13 +218,14 @@ export class SnapshotStore {
 
   /**
    * Removes everything of a group; durable when it resolves. Nothing of the
-   * group must be stored before.
+   * group must be stored before. Also behind `close`, if whoever calls it
+   * waits for it before the directory is given away.
    *
    * @throws {RaftError} `storageFailed`.
    */
   async removeGroup(group: GroupId): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    await this.#writers.get(group)?.abort();
+    await this.#writers.get(group)?.then((writer) => writer.abort(), noop);
     const folder = this.#folder(group);
     this.#folders.delete(group);
     if (!listFolder(this.#fileSystem, this.#root).includes(String(group))) {
@@ -226,13 +234,20 @@ export class SnapshotStore {
     await this.#change(this.#root, () => folder.destroy());
   }
 
-  /** Lets go of all files. Drafts that can be gone on with are kept. */
+  /**
+   * Lets go of all files. Drafts that can be gone on with are kept. From then
+   * on nothing is pruned, whoever still holds a reader: the directory may
+   * belong to another process.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const ends = [...this.#writers.values()].map((writer) => writer.suspend());
+    const ends = [...this.#writers.values()].map((beginning) =>
+      beginning.then((writer) => writer.suspend())
+    );
     await Promise.allSettled(ends);
+    await Promise.all(this.#changes);
     const folders = [...this.#folders.values()];
-    await Promise.all(folders.map((folder) => folder.settle()));
+    await Promise.all(folders.map((folder) => folder.close()));
   }
 
   async #inspect(group: GroupId): Promise<readonly StoredSnapshotFile[]> {
@@ -286,10 +301,7 @@ export class SnapshotStore {
         folder.sweep((_, index) => index > meta.index);
       },
       discard: () => folder.discard(draftPath),
-      end: () => {
-        folder.isWriting = false;
-        this.#writers.delete(group);
-      },
+      end: () => void this.#writers.delete(group),
     });
   }
 
@@ -305,7 +317,9 @@ export class SnapshotStore {
     const place = { fileSystem: this.#fileSystem, path, header };
     try {
       if (this.#isThere(path)) {
-        const draft = await Draft.resume(place);
+        const draft = folder.isSpoilt(path)
+          ? undefined
+          : await Draft.resume(place);
         if (draft !== undefined) return draft;
         await folder.discard(path);
       }
@@ -316,8 +330,18 @@ export class SnapshotStore {
     }
   }
 
-  /** The parents as well: a folder is an entry of the one above it (H51). */
-  async #makeFolder(path: string): Promise<void> {
+  /**
+   * The parents as well: a folder is an entry of the one above it. One after
+   * the other: who finds a parent must know that it is durable (H51).
+   */
+  #makeFolder(path: string): Promise<void> {
+    const made = this.#foldersMade.then(() => this.#makeDurably(path));
+    this.#foldersMade = made.then(noop, noop);
+    return made;
+  }
+
+  async #makeDurably(path: string): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     let made: readonly string[];
     try {
       made = this.#fileSystem.makeDirectory(path);
@@ -334,7 +358,15 @@ export class SnapshotStore {
   }
 
   /** Changes names in a folder; durable when it resolves. */
-  async #change(
+  #change(path: string, work: () => void | Promise<void>): Promise<void> {
+    const changed = this.#changeDurably(path, work);
+    const over = () => void this.#changes.delete(change);
+    const change = changed.then(over, over);
+    this.#changes.add(change);
+    return changed;
+  }
+
+  async #changeDurably(
     path: string,
     work: () => void | Promise<void>,
   ): Promise<void> {
@@ -369,6 +401,8 @@ export class SnapshotStore {
 function closedError(path: string): RaftError {
   return new RaftError(
     "stopped",
-    `Cannot store a snapshot in "${path}": the storage was closed`,
+    `Cannot change the snapshots in "${path}": the storage was closed`,
   );
 }
+
+function noop(): void {}
