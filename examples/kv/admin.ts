@@ -1,19 +1,23 @@
 /**
- * What operators ask of a member: its state, a backup, a change of members.
+ * What operators ask of a member: its state, a change of members.
  *
  * @module
  */
 import type { GroupStatus, MembershipChange } from "@balsa/raft";
 import * as z from "zod";
 import type { KvGroup } from "./app.ts";
+import { peerSchema } from "./config.ts";
 import { jsonResponse, Problem } from "./replies.ts";
 
+/** More than a group can have. */
+const MOST_STEPS = 100;
+
 const id = z.int().min(1);
+const address = z.string().max(255).pipe(peerSchema);
 const changeSchema = z.strictObject({
-  add: z.array(z.strictObject({ id, address: z.string().min(3).max(255) }))
-    .optional(),
-  remove: z.array(id).optional(),
-});
+  add: z.array(z.strictObject({ id, address })).max(MOST_STEPS).optional(),
+  remove: z.array(id).max(MOST_STEPS).optional(),
+}).refine(({ add = [], remove = [] }) => add.length + remove.length > 0);
 
 /** The body of `/status`. */
 export function statusBody(status: GroupStatus): unknown {
@@ -38,34 +42,6 @@ export function statusBody(status: GroupStatus): unknown {
         : Math.round(member.lastContactMs),
     })),
   };
-}
-
-/** Streams a backup, as slowly as the client takes it. */
-export async function backupResponse(
-  group: KvGroup,
-  options: {
-    readonly consistency: "linearizable" | "stale";
-    readonly timeoutMs: number;
-  },
-): Promise<Response> {
-  const { manifest, chunks } = await group.backup(options);
-  const bytes = chunks();
-  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    async pull(controller) {
-      const { done, value } = await bytes.next();
-      if (done === true) controller.close();
-      else controller.enqueue(new Uint8Array(value));
-    },
-    async cancel() {
-      await bytes.return();
-    },
-  }, { highWaterMark: 0 });
-  return new Response(body, {
-    headers: {
-      "content-type": "application/octet-stream",
-      "balsa-applied": `${manifest.index}`,
-    },
-  });
 }
 
 /**

@@ -21,12 +21,8 @@ import type {
   KvResult,
 } from "@balsa/raft/machines/kv";
 import { type Context, Hono } from "hono";
-import {
-  backupResponse,
-  changeMembers,
-  membershipChangeOf,
-  statusBody,
-} from "./admin.ts";
+import { changeMembers, membershipChangeOf, statusBody } from "./admin.ts";
+import { type BackupLimits, Backups } from "./backups.ts";
 import { type BodyLimits, BodyReader } from "./body.ts";
 import type { FetchHandler, RequestEnv } from "./listen.ts";
 import { Metrics } from "./metrics.ts";
@@ -57,7 +53,7 @@ import {
 export type KvGroup = RaftGroup<KvCommand, KvResult, KvQuery, KvAnswer>;
 
 /** Settings of {@linkcode KvApp}. */
-export interface KvAppOptions extends BodyLimits {
+export interface KvAppOptions extends BackupLimits, BodyLimits {
   /** How long a request waits for a leader and a quorum, in milliseconds. */
   readonly timeoutMs: number;
 }
@@ -79,6 +75,7 @@ export class KvApp {
   readonly fetch: FetchHandler;
   readonly #timeoutMs: number;
   readonly #metrics = new Metrics();
+  readonly #backups: Backups;
   readonly #bodies: BodyReader;
   #group: KvGroup | undefined;
   #draining = false;
@@ -86,6 +83,7 @@ export class KvApp {
   /** Makes the routes. */
   constructor(options: KvAppOptions) {
     this.#timeoutMs = options.timeoutMs;
+    this.#backups = new Backups(options);
     this.#bodies = new BodyReader(options);
     const app = new Hono<{ Bindings: RequestEnv }>({
       // The path as it was sent: keys are decoded here, once and strictly.
@@ -135,8 +133,9 @@ export class KvApp {
     this.#draining = true;
   }
 
-  /** Lets go of its timer; for when nothing is served any more. */
+  /** Lets go of its timers; for when nothing is served any more. */
   close(): void {
+    this.#backups.close();
     this.#bodies.close();
   }
 
@@ -329,7 +328,8 @@ export class KvApp {
       ? "stale"
       : "linearizable";
     const timeoutMs = this.#timeoutMs;
-    return await backupResponse(this.#attached(), { consistency, timeoutMs });
+    const group = this.#attached();
+    return await this.#backups.respond(group, { consistency, timeoutMs });
   }
 
   async #members(context: KvContext): Promise<Response> {

@@ -114,7 +114,8 @@ const hostPortSchema = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-const peerSchema = hostPortSchema
+/** Where a member is reached, as members compare it. */
+export const peerSchema: z.ZodType<string, string> = hostPortSchema
   .refine(({ port }) => port > 0)
   .transform(formatHostPort);
 

@@ -91,7 +91,27 @@ describe("POST /members", () => {
   });
 
   it("refuses what is no change", async () => {
-    for (const body of ["", "{", "[]", '{"add":[{"id":0}]}', '{"drop":[1]}']) {
+    const add = (id: unknown, address: unknown) =>
+      JSON.stringify({ add: [{ id, address }] });
+    const bodies = [
+      ...["", "{", "[]", "{}", "null", '{"drop":[1]}', '{"remove":["1"]}'],
+      ...['{"add":[],"remove":[]}', '{"add":[{"id":0}]}'],
+      ...[0, -1, 1.5, 2 ** 60, "4", null].map((id) => add(id, "a:1")),
+      ...[
+        "",
+        "abc",
+        "a:b",
+        "a:0",
+        "a:70000",
+        "a b:1",
+        "a\nb:1",
+        "x".repeat(999),
+      ]
+        .map((address) => add(4, address)),
+      JSON.stringify({ remove: Array.from({ length: 101 }, (_, i) => i + 1) }),
+      "[".repeat(100_000),
+    ];
+    for (const body of bodies) {
       assertError(await post(body, trio.leader), 400, "badChange");
     }
     const got = await trio.call("/members");
