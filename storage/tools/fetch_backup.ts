@@ -7,6 +7,7 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import { BackupReader } from "../../src/backup_format.ts";
 import { RaftError } from "../../src/errors.ts";
+import { errorCode } from "../wal/file_system.ts";
 import { nodeFileSystem } from "../wal/mod.ts";
 import type { Progress } from "./copy_group.ts";
 import { Refusal } from "./refusal.ts";
@@ -36,26 +37,43 @@ export async function fetchBackup(
   options: FetchBackupOptions,
 ): Promise<CheckedBackup> {
   const { url, file, progress, signal } = options;
-  if (fs.existsSync(file)) {
-    throw new Refusal(`Cannot write "${file}": it is there already`);
-  }
+  if (fs.existsSync(file)) throw isThere(file);
   const body = await bodyOf(url, signal);
-  const part = `${file}.part`;
-  const handle = await fs.promises.open(part, "w", 0o600);
+  // A name of its own: others may be fetching the same.
+  const part = `${file}.${crypto.randomUUID()}.part`;
+  try {
+    const checked = await store(body, part, progress);
+    // A file that came meanwhile stays: a rename would replace it.
+    fs.linkSync(part, file);
+    fs.rmSync(part);
+    await nodeFileSystem().syncDirectory(dirname(file));
+    return { file, ...checked };
+  } catch (error) {
+    fs.rmSync(part, { force: true });
+    if (errorCode(error) === "EEXIST") throw isThere(file);
+    throw error;
+  }
+}
+
+async function store(
+  body: ReadableStream<Uint8Array>,
+  part: string,
+  progress: Progress | undefined,
+): Promise<Omit<CheckedBackup, "file">> {
+  const handle = await fs.promises.open(part, "wx", 0o600);
   try {
     const reader = await BackupReader.open(copied(body, handle, progress));
     for await (const _ of reader.chunks());
     await handle.sync();
-    await handle.close();
-    fs.renameSync(part, file);
-    await nodeFileSystem().syncDirectory(dirname(file));
     const { manifest, bytes, digest } = reader;
-    return { file, manifest, bytes, digest: digest ?? "" };
-  } catch (error) {
+    return { manifest, bytes, digest: digest ?? "" };
+  } finally {
     await handle.close();
-    fs.rmSync(part, { force: true });
-    throw error;
   }
+}
+
+function isThere(file: string): Refusal {
+  return new Refusal(`Cannot write "${file}": it is there already`);
 }
 
 async function bodyOf(

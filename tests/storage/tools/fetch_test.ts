@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { isRaftError } from "@balsa/raft";
-import { fetchBackup, Refusal } from "@balsa/raft/tools";
+import { fetchBackup, Refusal, verifyBackup } from "@balsa/raft/tools";
 import { backupChunks } from "../../../src/backup_format.ts";
 import { EMPTY_CONF } from "../../../src/core/types.ts";
 import { type Site, withSite } from "./support.ts";
@@ -127,4 +127,27 @@ describe("fetchBackup", () => {
       assertEquals(readFileSync(file, "utf8"), "precious");
       assert(!existsSync(`${file}.part`));
     }));
+
+  it("twice at once to one file leaves one that is whole", () =>
+    withSite((site) =>
+      serving(async (response) => {
+        for await (const chunk of backupChunks(manifest, state())) {
+          response.write(chunk);
+        }
+        response.end();
+      }, async (url) => {
+        const file = site.path("file");
+        const results = await Promise.allSettled(
+          [1, 2, 3].map(() => fetchBackup({ url, file })),
+        );
+        const whole = results.filter(({ status }) => status === "fulfilled");
+        assertEquals(whole.length, 1);
+        for (const result of results) {
+          if (result.status === "fulfilled") continue;
+          assert(result.reason instanceof Refusal, String(result.reason));
+        }
+        assertEquals((await verifyBackup(file)).manifest, manifest);
+        assertEquals(readdirSync(site.directory), ["file"]);
+      })
+    ));
 });
