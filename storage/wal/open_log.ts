@@ -13,12 +13,13 @@ import { SegmentLedger } from "./ledger.ts";
 import type { DirectoryLock } from "./lock.ts";
 import { LogWriter } from "./log_writer.ts";
 import type { WalSettings } from "./options.ts";
-import { type ReadSource, readTail } from "./reader.ts";
+import type { ReadSource } from "./reader.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SnapshotShelf } from "./shelf.ts";
 import { SegmentIndexer } from "./segment_indexer.ts";
 import { chooseSnapshot, type SnapshotChoice } from "./snapshot_choice.ts";
 import { SnapshotStore, type StoredSnapshotFile } from "./snapshots/store.ts";
+import { readTails } from "./tail_reader.ts";
 
 /** A log that is open. */
 export interface OpenLog {
@@ -174,6 +175,7 @@ async function describe(
     settings.totalTailBytes / Math.max(1, states.length),
   );
   const tailBytes = Math.min(settings.tailBytes, share);
+  const tails = await readTails(source, states, tailBytes);
   const stored = [];
   for (const state of states) {
     const { group, hardState, conf } = state;
@@ -185,7 +187,7 @@ async function describe(
       hardState,
       snapshot,
       conf,
-      tail: await readTail(source, state, tailBytes),
+      tail: tails.get(group) ?? [],
     });
   }
   return {

@@ -24,12 +24,6 @@ import { type LogPlace, segmentPath } from "./segment.ts";
 /** Records of other groups in between are read along up to this much. */
 const SPAN_BYTES = 1 << 20;
 
-/**
- * About what an entry takes in memory besides its payload: the object, its
- * array of bytes, and the buffer behind that.
- */
-const OVERHEAD_BYTES = 400;
-
 /** A record of entries that is to be read. */
 export interface WantedRecord {
   readonly group: GroupId;
@@ -37,7 +31,7 @@ export interface WantedRecord {
 }
 
 /** Which entries of a record are wanted. */
-interface WantedRun extends WantedRecord {
+export interface WantedRun extends WantedRecord {
   readonly from: LogIndex;
   readonly through: LogIndex;
 }
@@ -88,48 +82,6 @@ async function readRuns(
     }
   }
   return entries;
-}
-
-/**
- * The newest entries of a group, at most so many bytes of memory: what a
- * runtime needs beside the payload counts.
- */
-export async function readTail(
-  source: ReadSource,
-  state: GroupState,
-  maxBytes: number,
-): Promise<Entry[]> {
-  const { index, lastIndex } = state;
-  let row = index.rows;
-  let bytes = 0;
-  for (let end = lastIndex + 1; row > 0; row--) {
-    const first = index.firstOf(row - 1);
-    bytes += index.placeOf(row - 1).bytes + OVERHEAD_BYTES * (end - first);
-    if (bytes > maxBytes) break;
-    end = first;
-  }
-  if (row === index.rows) return [];
-  const from = index.firstOf(row);
-  const entries = await readEntries(source, state, {
-    from,
-    through: lastIndex,
-    maxBytes: Infinity,
-  });
-  return newest(entries, maxBytes);
-}
-
-/** Records are smaller than the entries they hold count for. */
-function newest(entries: Entry[], maxBytes: number): Entry[] {
-  let at = entries.length;
-  let bytes = 0;
-  while (at > 0) {
-    const entry = entries[at - 1];
-    if (entry === undefined) break;
-    bytes += storedEntryBytes(entry) + OVERHEAD_BYTES;
-    if (bytes > maxBytes) break;
-    at--;
-  }
-  return at === 0 ? entries : entries.slice(at);
 }
 
 function planRuns(

@@ -2,13 +2,23 @@
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RECORD } from "../../storage/wal/format.ts";
 import {
+  append,
+  command,
   commands,
   createGroup,
   metaAt,
 } from "../../src/testing/storage_samples.ts";
 import { FakeFileSystem, SystemError } from "./fake_file_system.ts";
-import { DIRECTORY, inspect, segmentFile } from "./wal_bench.ts";
+import {
+  DEPLOYMENT,
+  DIRECTORY,
+  inspect,
+  recordTypes,
+  segmentFile,
+  walOn,
+} from "./wal_bench.ts";
 import {
   breathe,
   dropThrough,
@@ -93,5 +103,37 @@ describe("closing while a group ends", () => {
     const destroyed = storage.destroyGroup(1);
     await Promise.all([assertRejects(() => destroyed), storage.close()]);
     assertEquals(disk.openCount, 0);
+  });
+});
+
+describe("opening a log of many groups", () => {
+  it("reads what they wrote last once for all of them, moved entries too", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk, { segmentBytes: 64 << 10 });
+    const groups = Array.from({ length: 100 }, (_, i) => i + 1);
+    await storage.write(groups.map((group) => createGroup(group)));
+    for (let index = 1; index <= 10; index++) {
+      const entry = command(1, index, 20);
+      await storage.write(groups.map((group) => append(group, [entry])));
+    }
+    // Far more than the others hold: those are moved behind it.
+    await storage.write([createGroup(101)]);
+    for (let round = 0; round < 40; round++) {
+      await storage.write([append(101, [command(1, 1, 20_000)])]);
+      await breathe();
+    }
+    await storage.close();
+    assert(recordTypes(disk).includes(RECORD.relocate));
+
+    let reads = 0;
+    disk.onOperation = ({ type }) => void (type === "read" && reads++);
+    const again = walOn(disk);
+    const opened = await again.open({ deployment: DEPLOYMENT });
+    await again.close();
+    assertEquals(opened.groups.length, 101);
+    for (const { group, tail } of opened.groups) {
+      if (group <= 100) assertEquals(tail, commands(1, 1, 10, 20));
+    }
+    assert(reads < 100, `${reads} reads`);
   });
 });
