@@ -15,12 +15,14 @@ export type FlagSpecs = Readonly<
 /** A command line, checked for its form. */
 export class Arguments {
   readonly #values: Readonly<Record<string, unknown>>;
+  readonly #command: string;
   /** What is no flag. */
   readonly positionals: readonly string[];
 
   /**
-   * @throws {UsageError} If a flag is unknown or lacks its value, or the
-   * number of other arguments is not `wanted`.
+   * @throws {UsageError} If a flag is unknown or lacks its value, the number of
+   * other arguments is not that of `takes`, or one is empty: as a path it would
+   * be the working directory.
    */
   constructor(
     command: string,
@@ -28,6 +30,7 @@ export class Arguments {
     spec: { readonly flags: FlagSpecs; readonly takes: readonly string[] },
   ) {
     const { flags, takes } = spec;
+    this.#command = command;
     try {
       const parsed = parseArgs({
         args: [...args],
@@ -41,12 +44,22 @@ export class Arguments {
       const reason = error instanceof Error ? error.message : String(error);
       throw new UsageError(`Cannot ${command}: ${reason}`);
     }
-    if (this.positionals.length === takes.length) return;
-    throw new UsageError(
-      `Cannot ${command}: ${this.positionals.length} arguments are given, wanted ${
-        takes.join(" ")
-      }`,
-    );
+    if (this.positionals.length !== takes.length) {
+      throw new UsageError(
+        `Cannot ${command}: ${this.positionals.length} arguments are given, wanted ${
+          takes.join(" ")
+        }`,
+      );
+    }
+    if (this.positionals.includes("")) {
+      throw new UsageError(
+        `Cannot ${command}: an argument is empty, wanted ${takes.join(" ")}`,
+      );
+    }
+    for (const [name, value] of Object.entries(this.#values)) {
+      if (![value].flat().includes("")) continue;
+      throw new UsageError(`Cannot ${command}: --${name} is empty`);
+    }
   }
 
   /** Whether a flag without a value is there. */
@@ -62,7 +75,7 @@ export class Arguments {
 
   /** @throws {UsageError} If it is missing. */
   required(name: string): string {
-    return this.text(name) ?? missing(name);
+    return this.text(name) ?? this.#missing(name);
   }
 
   /** Every value of a flag that may be repeated. */
@@ -84,7 +97,11 @@ export class Arguments {
 
   /** @throws {UsageError} If it is missing or no whole number from 1 on. */
   requiredInteger(name: string): number {
-    return this.integer(name) ?? missing(name);
+    return this.integer(name) ?? this.#missing(name);
+  }
+
+  #missing(name: string): never {
+    throw new UsageError(`Cannot ${this.#command}: --${name} is missing`);
   }
 }
 
@@ -110,8 +127,4 @@ function integerOf(name: string, text: string): number {
   throw new UsageError(
     `Cannot use --${name}: it is "${text}", wanted a whole number of at least 1`,
   );
-}
-
-function missing(name: string): never {
-  throw new UsageError(`Cannot start: --${name} is missing`);
 }

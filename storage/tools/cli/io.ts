@@ -4,6 +4,7 @@
  * @module
  */
 import { isRaftError } from "../../../src/errors.ts";
+import { reasonOf } from "../../wal/errors.ts";
 import { Refusal } from "../refusal.ts";
 
 /** Exit codes; part of the contract of the command line. */
@@ -48,6 +49,30 @@ export function exitCodeOf(error: unknown): ExitCode {
   const isRefused = isRaftError(error, "locked") ||
     isRaftError(error, "identityMismatch");
   return isRefused ? EXIT.refused : EXIT.damage;
+}
+
+/** `error` for people: in the form of the house, also if the system's. */
+export function messageOf(command: string, error: unknown): string {
+  const isOurs = error instanceof Error && error.message.startsWith("Cannot ");
+  return isOurs ? error.message : `Cannot ${command}: ${reasonOf(error)}`;
+}
+
+/** `error` for programs; see `--json`. */
+export function describeError(
+  error: unknown,
+  message: string,
+): { readonly error: Readonly<Record<string, unknown>> } {
+  if (isRaftError(error)) {
+    const { code, file, offset } = error;
+    return { error: { code, message, file, offset } };
+  }
+  const exit = exitCodeOf(error);
+  const code = exit === EXIT.refused
+    ? "refused"
+    : exit === EXIT.usage
+    ? "usage"
+    : "failed";
+  return { error: { code, message } };
 }
 
 /** Bytes for people. */

@@ -7,9 +7,11 @@ import { Arguments, type FlagSpecs } from "./arguments.ts";
 import { runBackup, runRestore, runVerifyBackup } from "./backups.ts";
 import { runForce, runRepair } from "./change.ts";
 import {
+  describeError,
   EXIT,
   type ExitCode,
   exitCodeOf,
+  messageOf,
   type ToolIo,
   UsageError,
 } from "./io.ts";
@@ -101,7 +103,8 @@ const HELP = `Tools for data directories and backups.
 
 ${Object.values(COMMANDS).map(({ help }) => `  balsa ${help}`).join("\n")}
 
-All take --json, for output that programs read. Exit codes: 0 done, nothing
+All take --json, for output that programs read; a failure is an object with
+the one field "error" then. Exit codes: 0 done, nothing
 is wrong; 1 damage was found, or it failed; 2 wrong use; 3 refused, nothing
 was changed (without --yes too).`;
 
@@ -128,9 +131,12 @@ export async function run(
     }
     return await command.run(new Arguments(name, rest, command), io);
   } catch (error) {
-    io.err(error instanceof Error ? error.message : String(error));
-    const code = exitCodeOf(error);
+    const message = messageOf(name, error);
+    io.err(message);
     if (error instanceof UsageError) io.err("--help tells more");
-    return code;
+    if (args.includes("--json")) {
+      await io.out(JSON.stringify(describeError(error, message)));
+    }
+    return exitCodeOf(error);
   }
 }

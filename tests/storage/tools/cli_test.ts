@@ -81,6 +81,47 @@ describe("balsa", () => {
     }
   });
 
+  it("takes no empty argument: as a path it is the working directory", async () => {
+    const wrong: readonly (readonly string[])[] = [
+      ["inspect", ""],
+      ["repair", "", "--yes"],
+      ["force-new-cluster", "a", "--group", "1", "--node", "2", "--other", ""],
+      ["restore", "f", "--node", "1", "--address", "a:1", "--data", ""],
+    ];
+    for (const args of wrong) {
+      const { code, err } = await balsa(...args);
+      assertEquals(code, 2, args.join(" "));
+      assertMatch(err, /^Cannot .* is empty/);
+    }
+  });
+
+  it("writes JSON with --json, whatever it comes to", () =>
+    withSite(async (site) => {
+      const log = await logOn(site);
+      const spoilt = site.path("spoilt");
+      site.copy("log", "spoilt");
+      flip(join(spoilt, "identity"), 3);
+      writeFileSync(site.path("file"), "no backup");
+      const wanted: readonly (readonly [string, number, ...string[]])[] = [
+        ["usage", 2, "unpack"],
+        ["usage", 2, "inspect"],
+        ["usage", 2, "inspect", log, "--colour"],
+        ["usage", 2, "inspect", site.path("none")],
+        ["usage", 2, "dump", log, "--group", "9"],
+        ["corrupt", 1, "inspect", spoilt],
+        ["corrupt", 1, "verify-backup", site.path("file")],
+        ["unreachable", 1, "backup", "http://127.0.0.1:1/", site.path("new")],
+        ["refused", 3, "backup", "http://127.0.0.1:1/", site.path("file")],
+      ];
+      for (const [name, wantedCode, ...args] of wanted) {
+        const { code, err, out } = await balsa(...args, "--json");
+        const { error } = JSON.parse(out);
+        assertEquals(error.code, name, args.join(" "));
+        assertEquals([code, err.split("\n")[0]], [wantedCode, error.message]);
+        assertMatch(error.message, /^Cannot /);
+      }
+    }));
+
   it("ends with 2 where there is no data directory", () =>
     withSite(async (site) => {
       for (const name of ["inspect", "verify", "repair"]) {
