@@ -33,7 +33,7 @@ interface Life {
 export class SnapshotShelf {
   readonly #options: ShelfOptions;
   readonly #lives = new Map<GroupId, Life>();
-  /** Groups whose files are being removed. */
+  /** Groups whose files are being removed, or could not be. */
   readonly #leaving = new Map<GroupId, Promise<void>>();
 
   /** Empty. */
@@ -109,16 +109,16 @@ export class SnapshotShelf {
     });
   }
 
-  /** Ends the life of a group, and its files once `isGone` resolves. */
+  /**
+   * Ends the life of a group, and its files once `isGone` resolves. If they
+   * cannot be removed, the group cannot be made again before opening did it.
+   */
   async end(group: GroupId, isGone: Promise<void>): Promise<void> {
     this.#lives.delete(group);
     const leaving = this.#remove(group, isGone);
     this.#leaving.set(group, leaving);
-    try {
-      await leaving;
-    } finally {
-      if (this.#leaving.get(group) === leaving) this.#leaving.delete(group);
-    }
+    await leaving;
+    if (this.#leaving.get(group) === leaving) this.#leaving.delete(group);
   }
 
   /**
