@@ -153,21 +153,33 @@ async function openOnce(
   directory: string,
   heldBy: number | null,
 ): Promise<ReadOnlyLog> {
-  return await openFrozen(directory, await freeze(directory, heldBy), heldBy);
+  const view = await freeze(directory, heldBy);
+  return await openFrozen(directory, view, { heldBy });
+}
+
+/** How to open a view. */
+export interface ViewOptions {
+  /** The process that uses the directory. @default {null} */
+  readonly heldBy?: number | null | undefined;
+  /**
+   * Whether to read the newest entries at once, as a member does, and so to
+   * find damage in them. @default {false}
+   */
+  readonly readsTail?: boolean | undefined;
 }
 
 /** Opens a directory through a view of it. */
 export async function openFrozen(
   directory: string,
   fileSystem: FrozenFileSystem,
-  heldBy: number | null = null,
+  { heldBy = null, readsTail = false }: ViewOptions = {},
 ): Promise<ReadOnlyLog> {
   const owner = await readOwner(fileSystem, directory);
   const storage = new WalStorage({
     directory,
     fileSystem,
     segmentBytes: SEGMENT_BYTES,
-    tailBytes: 0,
+    tailBytes: readsTail ? undefined : 0,
   });
   const { deployment } = owner;
   const opened = await storage.open({ deployment });

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { errorCode } from "../wal/file_system.ts";
 import type { FileHandle, OpenMode, WalFileSystem } from "../wal/mod.ts";
 
 const PAGE_BYTES = 64 << 10;
@@ -261,9 +262,18 @@ export class FrozenFileSystem implements WalFileSystem {
   }
 }
 
-/** Whether the disk has a file; locks are not seen. */
+/**
+ * Whether the disk has a file; locks are not seen. One that cannot be reached
+ * is there: what it is, opening it says.
+ */
 function isOnDisk(path: string): boolean {
-  return !LOCK_NAME.test(basename(path)) && fs.existsSync(path);
+  if (LOCK_NAME.test(basename(path))) return false;
+  try {
+    fs.lstatSync(path);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ENOENT";
+  }
 }
 
 /** Fills `bytes` from the base; zeros where it has nothing that counts. */

@@ -124,7 +124,10 @@ export function filesOf(directory: string): FileInspection[] {
   if (namesIn(directory).length === 0) return [];
   const folders = [directory];
   const snapshots = join(directory, "snapshots");
-  for (const name of namesIn(snapshots)) folders.push(join(snapshots, name));
+  for (const name of namesIn(snapshots)) {
+    const folder = join(snapshots, name);
+    if (namesIn(folder).length > 0) folders.push(folder);
+  }
   return folders.flatMap((folder) =>
     listFiles(fileSystem, folder).map(({ path, bytes }) => ({
       file: path,

@@ -3,10 +3,12 @@
  *
  * @module
  */
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
+import type { GroupId } from "../../src/core/types.ts";
 import { isRaftError, type RaftErrorCode } from "../../src/errors.ts";
 import type { StorageRepair } from "../../src/storage.ts";
 import { endNotePath, readEndNote } from "../wal/end_note.ts";
+import { reasonOf } from "../wal/errors.ts";
 import { errorCode, readFully } from "../wal/file_system.ts";
 import type { FrameHead } from "../wal/format.ts";
 import { indexPath, listSegments, segmentPath } from "../wal/segment.ts";
@@ -79,7 +81,7 @@ export interface Verification {
  * directory in use it checks what was there at some moment of the call.
  *
  * @throws {RangeError} If it is no data directory.
- * @throws Errors of the file system other than that a file is gone.
+ * @throws Errors of the file system if it cannot be listed.
  */
 export async function verify(
   directory: string,
@@ -140,16 +142,17 @@ async function verifyOnce(
       progress?.(bytes);
     }
   }
-  const verdict = await verdictOf(directory, fileSystem);
-  return {
-    directory,
-    heldBy,
-    ...totals,
-    snapshots,
-    bytes,
-    problems,
-    verdict,
-  };
+  const { verdict, groups } = await verdictOf(directory, fileSystem);
+  const found = { directory, heldBy, ...totals, snapshots, bytes, verdict };
+  if (groups === undefined) return { ...found, problems };
+  const root = join(directory, "snapshots");
+  const judged = problems.map((problem): Problem => {
+    const folder = dirname(problem.file);
+    const isOfGroup = dirname(folder) !== root ||
+      groups.some((group) => `${group}` === basename(folder));
+    return isOfGroup ? problem : { ...problem, type: "leftover" };
+  });
+  return { ...found, problems: judged };
 }
 
 /** What the checks share. */
@@ -184,18 +187,23 @@ async function* segmentsOf(
     problems.push(missing(directory, expected));
   }
   for (const sequence of sequences) {
-    for (; expected < sequence; expected++) {
-      problems.push(missing(directory, expected));
+    if (expected < sequence) {
+      problems.push(missing(directory, expected, sequence - 1));
       before = undefined;
     }
     expected = sequence + 1;
     const path = segmentPath(directory, sequence);
     const own = { fileSystem, path, sequence, incarnation, recordSeed, before };
-    const report = await checkSegment(own);
-    problems.push(...report.problems);
-    problems.push(...await checkIndex(fileSystem, path, report));
-    before = report.last ?? before;
-    yield { ...report, size: sizeOf(fileSystem, path) };
+    try {
+      const report = await checkSegment(own);
+      problems.push(...report.problems);
+      problems.push(...await checkIndex(fileSystem, path, report));
+      before = report.last ?? before;
+      yield { ...report, size: sizeOf(fileSystem, path) };
+    } catch (error) {
+      problems.push(unreadable(path, error, "damage"));
+      before = undefined;
+    }
   }
 }
 
@@ -206,7 +214,12 @@ async function checkIndex(
   { last }: SegmentReport,
 ): Promise<Problem[]> {
   const path = indexPath(segment);
-  const bytes = await contentOf(fileSystem, path);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await contentOf(fileSystem, path);
+  } catch (error) {
+    return [unreadable(path, error, "leftover")];
+  }
   if (bytes === undefined) return [];
   const reading = decodeSegmentIndex(bytes);
   const isRight = reading.type === "valid" &&
@@ -236,9 +249,28 @@ async function contentOf(
   }
 }
 
-function missing(directory: string, sequence: number): Problem {
-  const file = segmentPath(directory, sequence);
-  return { file, offset: 0, what: "the segment is missing", type: "damage" };
+/** However many are missing, it is one problem: a name can be anything. */
+function missing(directory: string, first: number, last = first): Problem {
+  const file = segmentPath(directory, first);
+  const what = first === last
+    ? "the segment is missing"
+    : `the segment is missing, and all through ${segmentPath("", last)}`;
+  return { file, offset: 0, what, type: "damage" };
+}
+
+/**
+ * A disk that fails is a finding.
+ *
+ * @throws `error` if the file is gone, which may be in order.
+ */
+function unreadable(
+  file: string,
+  error: unknown,
+  type: Problem["type"],
+): Problem {
+  const code = errorCode(error);
+  if (code === undefined || code === "ENOENT") throw error;
+  return { file, offset: 0, what: `cannot be read: ${reasonOf(error)}`, type };
 }
 
 function sizeOf(fileSystem: FrozenFileSystem, path: string): number {
@@ -256,8 +288,12 @@ async function checkEndNote(
   try {
     await readEndNote({ fileSystem, directory, identity });
   } catch (error) {
-    if (!isRaftError(error)) throw error;
-    problems.push(problemOf(error, endNotePath(directory)));
+    const path = endNotePath(directory);
+    problems.push(
+      isRaftError(error)
+        ? problemOf(error, path)
+        : unreadable(path, error, "damage"),
+    );
   }
 }
 
@@ -282,11 +318,14 @@ async function* snapshotsOf(
         if (found.state === "damaged") {
           problems.push(problemOf(found.problem, file));
         }
+        yield sizeOf(fileSystem, file);
       } catch (error) {
-        if (!isRaftError(error)) throw error;
-        problems.push(problemOf(error, file));
+        problems.push(
+          isRaftError(error)
+            ? problemOf(error, file)
+            : unreadable(file, error, "damage"),
+        );
       }
-      yield sizeOf(fileSystem, file);
     }
   }
 }
@@ -298,22 +337,30 @@ function namesIn(
   try {
     return [...fileSystem.list(folder)].sort();
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
+    // A file where a folder is looked for: opening says what it thinks of it.
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return [];
     throw error;
   }
 }
 
+/** What opening comes to; of which groups, if it opens. */
 async function verdictOf(
   directory: string,
   fileSystem: FrozenFileSystem,
-): Promise<Verdict> {
+): Promise<
+  { readonly verdict: Verdict; readonly groups?: readonly GroupId[] }
+> {
   try {
-    const { storage, opened } = await openFrozen(directory, fileSystem);
+    const options = { readsTail: true };
+    const log = await openFrozen(directory, fileSystem, options);
+    const { storage, opened } = log;
     await storage.close();
-    return { type: "opens", repairs: opened.repairs };
+    const verdict = { type: "opens", repairs: opened.repairs } as const;
+    return { verdict, groups: opened.groups.map(({ group }) => group) };
   } catch (error) {
     if (!isRaftError(error)) throw error;
-    return { type: "refused", code: error.code, message: error.message };
+    const { code, message } = error;
+    return { verdict: { type: "refused", code, message } };
   }
 }
 
