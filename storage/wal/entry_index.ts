@@ -51,14 +51,21 @@ export class EntryIndex {
     return this.#count;
   }
 
+  /** Rows there is memory for: at most four times those there are, or a few. */
+  get capacity(): number {
+    return this.#first.length;
+  }
+
   /** Adds the record that holds the entries from `first` on, and drops what it replaces. */
   push(first: LogIndex, place: RecordPlace): void {
     let row = this.#count;
     while (row > 0 && this.firstOf(row - 1) >= first) row--;
     if (row < this.#count) this.#discount(row, this.#count);
     if (row === this.#first.length) this.#grow();
+    const isCut = row < this.#count;
     this.#count = row + 1;
     this.#set(row, first, place);
+    if (isCut) this.#shrink();
   }
 
   /** Drops the entries through an index that is not the last. */
@@ -74,6 +81,7 @@ export class EntryIndex {
   clear(): void {
     this.#discount(0, this.#count);
     this.#count = 0;
+    this.#shrink();
   }
 
   /**
@@ -158,14 +166,16 @@ export class EntryIndex {
     this.#bytes.copyWithin(to, from, end);
     this.#checksum.copyWithin(to, from, end);
     this.#count = count;
-    if (count < this.#first.length / 4) this.#shrink();
+    this.#shrink();
   }
 
   #grow(): void {
     this.#resize(2 * this.#first.length);
   }
 
+  /** Gives memory back if most of it is not used. */
   #shrink(): void {
+    if (this.#count >= this.#first.length / 4) return;
     this.#resize(Math.max(INITIAL_ROWS, 2 * this.#count));
   }
 

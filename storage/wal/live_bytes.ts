@@ -38,6 +38,11 @@ export class LiveBytes {
     return this.#bytes;
   }
 
+  /** How many segments are known, the one that stands for those gone included. */
+  get segments(): number {
+    return this.#segments.size;
+  }
+
   /** How many live records a segment has. */
   recordsIn(segment: number): number {
     return this.#segments.get(segment)?.records ?? 0;
@@ -61,7 +66,8 @@ export class LiveBytes {
 
   /** Forgets a segment in which nothing lives. */
   forget(segment: number): void {
-    if (segment !== this.#last) this.#segments.delete(segment);
+    if (segment === this.#last) this.#usage(GONE);
+    this.#segments.delete(segment);
   }
 
   #usage(segment: number): Usage {

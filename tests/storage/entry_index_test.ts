@@ -123,15 +123,39 @@ describe("EntryIndex", () => {
     }
   });
 
-  it("gives memory back when most is dropped", () => {
-    const index = new EntryIndex();
+  it("gives memory back when most is dropped, replaced or cleared", () => {
     const place = { segment: 1, offset: 0, bytes: 1, checksum: 0 };
+    const ends: ((index: EntryIndex) => void)[] = [
+      (index) => index.dropThrough(9_990),
+      (index) => index.push(10, place),
+      (index) => index.clear(),
+    ];
+    for (const end of ends) {
+      const index = new EntryIndex();
+      for (let at = 1; at <= 10_000; at++) index.push(at, place);
+      end(index);
+      assert(index.rows <= 10);
+      assert(index.capacity <= 64, `${index.capacity}`);
+    }
+    const index = new EntryIndex();
     for (let at = 1; at <= 10_000; at++) index.push(at, place);
     index.dropThrough(9_990);
-    assertEquals(index.rows, 10);
     assertEquals(index.firstOf(0), 9_991);
     for (let at = 10_001; at <= 10_100; at++) index.push(at, place);
     assertEquals(index.rowOf(10_050), 59);
     assert(index.rowOf(9_990) < 0);
+  });
+
+  it("leaves nothing of segments that are forgotten", () => {
+    const live = new LiveBytes();
+    const index = new EntryIndex(live);
+    for (let segment = 1; segment <= 100; segment++) {
+      index.push(segment, { segment, offset: 0, bytes: 7, checksum: 0 });
+      if (segment > 1) index.dropThrough(segment - 1);
+      live.forget(segment - 1);
+    }
+    assertEquals(live.bytes, 7);
+    assertEquals(live.recordsIn(100), 1);
+    assert(live.segments <= 3, `${live.segments}`);
   });
 });
