@@ -15,8 +15,9 @@
  *
  * @module
  */
-import { removeIfThere } from "./durable_file.ts";
+import { removeLater } from "./durable_file.ts";
 import { failed } from "./errors.ts";
+import { isShortage } from "./file_system.ts";
 import type { GroupTable } from "./groups.ts";
 import type { SegmentLedger } from "./ledger.ts";
 import type { LogObserver } from "./log_tail.ts";
@@ -55,7 +56,7 @@ export class Compactor implements LogObserver {
   /** Whether something changed since the work began. */
   #isNudged = false;
   #isStopping = false;
-  /** A segment that entries could not be read from: it stays. */
+  /** One that entries could not be read from: it stays for a while. */
   #unreadable: number | undefined;
 
   /** Does nothing until it is nudged. */
@@ -68,6 +69,8 @@ export class Compactor implements LogObserver {
     const { sequence, headerBytes, base, end } = segment;
     const hasCheckpoint = base > headerBytes;
     this.#options.ledger.add({ sequence, hasCheckpoint, base, end });
+    // What could not be read may be read now.
+    this.#unreadable = undefined;
     this.nudge();
   }
 
@@ -123,21 +126,22 @@ export class Compactor implements LogObserver {
     const { fileSystem, directory } = source;
     const path = segmentPath(directory, sequence);
     try {
-      removeIfThere(fileSystem, path);
-      removeIfThere(fileSystem, indexPath(path));
+      await removeLater(fileSystem, path);
+      await removeLater(fileSystem, indexPath(path));
     } catch {
       // It harms nobody, and is tried again.
       return false;
     }
-    ledger.dropOldest();
-    groups.live.forget(sequence);
     try {
       await fileSystem.syncDirectory(directory);
     } catch (error) {
+      if (isShortage(error)) return false;
       // Nobody knows now which names the disk has (H44).
       writer.fail(failed(`remove "${path}"`, error));
       return false;
     }
+    ledger.dropOldest();
+    groups.live.forget(sequence);
     return true;
   }
 

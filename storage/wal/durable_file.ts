@@ -68,6 +68,18 @@ export async function readStart(
   }
 }
 
+/** Removes a file that may not exist, off the caller's thread. */
+export async function removeLater(
+  fileSystem: WalFileSystem,
+  path: string,
+): Promise<void> {
+  try {
+    await fileSystem.unlinkLater(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
+
 /** Removes a file that may not exist. */
 export function removeIfThere(fileSystem: WalFileSystem, path: string): void {
   try {

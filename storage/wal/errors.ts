@@ -59,6 +59,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EDQUOT: "the quota is used up",
   EIO: "the disk fails",
   EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
   ENOSPC: "the disk is full",
   EROFS: "the file system is read only",
 };

@@ -149,10 +149,17 @@ export function errorCode(error: unknown): string | undefined {
   return error.code;
 }
 
-/** Whether an error says that there is no room left. */
-export function isOutOfSpace(error: unknown): boolean {
-  const code = errorCode(error);
-  return code === "ENOSPC" || code === "EDQUOT";
+/** What runs short without the disk being broken: room, and open files. */
+const SHORTAGES: readonly (string | undefined)[] = [
+  "ENOSPC",
+  "EDQUOT",
+  "EMFILE",
+  "ENFILE",
+];
+
+/** Whether an error says that something has run short, and nothing is broken. */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.includes(errorCode(error));
 }
 
 /** Writes all of `bytes`, however little goes at a time. */

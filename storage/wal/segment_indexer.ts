@@ -5,7 +5,7 @@
  * @module
  */
 import { removeIfThere, writeDurably } from "./durable_file.ts";
-import { isOutOfSpace } from "./file_system.ts";
+import { isShortage } from "./file_system.ts";
 import { FRAME } from "./format.ts";
 import type { LogObserver, WrittenFrame } from "./log_tail.ts";
 import { type IndexedSegment, SegmentIndexBuilder } from "./segment_index.ts";
@@ -115,7 +115,7 @@ export class SegmentIndexer implements LogObserver {
     } catch (error) {
       // Without it, opening takes longer. But a flush that failed says that
       // the disk cannot be relied upon (H44).
-      if (!isOutOfSpace(error)) onFailure(error);
+      if (!isShortage(error)) onFailure(error);
     }
   }
 }

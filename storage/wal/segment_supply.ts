@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isOutOfSpace } from "./file_system.ts";
+import { isShortage } from "./file_system.ts";
 import {
   createSegment,
   type LogPlace,
@@ -104,7 +104,7 @@ export class SegmentSupply {
       this.#error = error;
       // No room is no harm yet: nothing refers to the segment. Anything else
       // says that the disk cannot be relied upon (H44, H56).
-      if (!isOutOfSpace(error)) onFailure(error);
+      if (!isShortage(error)) onFailure(error);
       return undefined;
     }
   }

@@ -137,3 +137,108 @@ describe("opening a log of many groups", () => {
     assert(reads < 100, `${reads} reads`);
   });
 });
+
+describe("a process that has too many files open", () => {
+  /** Fails to open files, and folders to flush them. */
+  function exhaust(
+    disk: FakeFileSystem,
+    isExhausted: (path: string) => boolean,
+  ): void {
+    disk.onOperation = ({ type, path }) => {
+      const isOpening = type === "open" || type === "syncDirectory";
+      if (isOpening && isExhausted(path)) throw new SystemError("EMFILE", path);
+    };
+  }
+
+  it("goes on as long as the log needs no file, and has lost nothing", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1)]);
+    exhaust(disk, (path) => path.endsWith(".wal.tmp"));
+    // More than half of the segment: the next one cannot be made.
+    await fill(storage, 1, 1, 3);
+    await breathe();
+    exhaust(disk, (path) => path.endsWith(".idx.tmp"));
+    await fill(storage, 1, 4, 12);
+    await breathe();
+    assert(!disk.paths().some((path) => path.includes(".idx")));
+    exhaust(disk, () => false);
+    await fill(storage, 1, 13, 16);
+    await breathe();
+    assert(disk.paths().some((path) => path.endsWith(".idx")));
+    await storage.close();
+    const { opened } = await inspect(disk);
+    assertEquals(opened.groups[0]?.tail, commands(1, 1, 16, ENTRY_BYTES));
+  });
+
+  it("removes what is dead later", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1)]);
+    await fill(storage, 1, 1, 12);
+    await takeSnapshot(storage, 1, metaAt(12, 1));
+    let isExhausted = true;
+    exhaust(disk, () => isExhausted);
+    await storage.compact(1, 12);
+    await breathe();
+    assert(disk.paths().includes(segmentFile(2)), "one at a time");
+    isExhausted = false;
+    await fill(storage, 1, 13, 20);
+    await breathe();
+    assert(!disk.paths().includes(segmentFile(2)));
+    const { opened } = await inspect(disk.kill());
+    assertEquals(opened.groups[0]?.lastIndex, 20);
+    await storage.close();
+  });
+});
+
+describe("what is removed", () => {
+  it("is removed off the thread: writes do not wait for it", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1)]);
+    await fill(storage, 1, 1, 12);
+    await takeSnapshot(storage, 1, metaAt(12, 1));
+    const later: string[] = [];
+    const unlinkLater = disk.unlinkLater.bind(disk);
+    disk.unlinkLater = async (path) => {
+      later.push(path);
+      await breathe();
+      await unlinkLater(path);
+    };
+    await storage.compact(1, 12);
+    await fill(storage, 1, 13, 14);
+    assert(later.includes(segmentFile(1)), `${later}`);
+    assert(disk.paths().includes(segmentFile(1)));
+    await storage.close();
+    assert(!disk.paths().includes(segmentFile(1)));
+    const { opened } = await inspect(disk);
+    assertEquals(opened.groups[0]?.lastIndex, 14);
+  });
+});
+
+describe("entries that cannot be read for a while", () => {
+  it("are moved once they can be", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1), createGroup(2)]);
+    await fill(storage, 2, 1, 1);
+    disk.onOperation = ({ type, path }) => {
+      if (type === "read") throw new SystemError("EIO", path);
+    };
+    const again = async (rounds: number) => {
+      for (let round = 0; round < rounds; round++) {
+        await storage.write([append(1, [command(1, 1, 200)])]);
+        await breathe();
+      }
+    };
+    await again(20);
+    assert(disk.paths().includes(segmentFile(1)));
+    disk.onOperation = () => {};
+    await again(20);
+    assert(!disk.paths().includes(segmentFile(1)));
+    const { opened } = await inspect(disk.kill());
+    assertEquals(opened.groups[1]?.tail, commands(1, 1, 1, ENTRY_BYTES));
+    await storage.close();
+  });
+});
