@@ -112,7 +112,8 @@ export class MemoryStorage implements Storage {
   /** Settles when no flush runs. */
   #loop: Promise<void> | undefined;
   #flushCount = 0;
-  readonly #collecting = new Set<GroupId>();
+  /** Snapshots on their way in. */
+  readonly #collecting = new Map<GroupId, SnapshotCollector>();
   /** Why nothing is taken any more, or not yet. */
   #refusal: RaftError | undefined = new RaftError(
     "stopped",
@@ -239,14 +240,13 @@ export class MemoryStorage implements Storage {
         `Cannot write a snapshot of group ${group}: another one is being written`,
       );
     }
-    this.#collecting.add(group);
     const own = structuredClone(meta);
     const { suspended } = this.#disk;
     const known = token === undefined ? undefined : suspended.get(group);
     if (token !== undefined) suspended.delete(group);
     const isSame = known !== undefined && known.token === token &&
       isSameMeta(known.meta, own);
-    return new SnapshotCollector({
+    const collector = new SnapshotCollector({
       add: (data) => {
         this.#requireOpen();
         const added = { meta: own, data, token: mintName() };
@@ -256,8 +256,10 @@ export class MemoryStorage implements Storage {
         if (token === undefined) return;
         suspended.set(group, { token, meta: own, chunks });
       },
-      end: () => this.#collecting.delete(group),
+      end: () => void this.#collecting.delete(group),
     }, isSame ? known.chunks : []);
+    this.#collecting.set(group, collector);
+    return collector;
   }
 
   /** See {@linkcode Storage.snapshotReader}. */
@@ -273,6 +275,8 @@ export class MemoryStorage implements Storage {
   async destroyGroup(group: GroupId): Promise<void> {
     this.#requireOpen();
     this.#disk.suspended.delete(group);
+    // It must not get into another group of that name.
+    this.#collecting.get(group)?.abort();
     return this.#submit((image) => image.destroy(group));
   }
 

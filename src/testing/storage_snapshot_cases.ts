@@ -230,12 +230,37 @@ export class SnapshotCases {
     await checkData(storage, metaAt(7, 1));
   }
 
+  async endsWithItsGroup(): Promise<void> {
+    const [storage] = await this.#open();
+    const begin = () => storage.snapshotWriter(1, metaAt(6, 1), { token: "t" });
+    const committed = await begin();
+    for (const chunk of chunks(6)) await committed.write(chunk);
+    await makeAgain(storage);
+    await rejection(() => committed.commit(), "it got into another group");
+    checkSame(await storage.snapshotReader(1), undefined, "it is visible");
+    const suspended = await begin();
+    for (const chunk of chunks(6)) await suspended.write(chunk);
+    await makeAgain(storage);
+    await suspended.suspend().catch(() => {});
+    const writer = await begin();
+    checkSame(writer.offset, 0, "it goes on with that of another group");
+    for (const chunk of chunks(6)) await writer.write(chunk);
+    await writer.commit();
+    await checkData(storage, metaAt(6, 1));
+  }
+
   /** Group 1 with entries 1 to 10 of term 1. */
   async #open(): Promise<[Storage]> {
     const [storage] = await this.#bench.open();
     await storage.write([createGroup(1), append(1, commands(1, 1, 10))]);
     return [storage];
   }
+}
+
+/** Another group 1, with entries that look the same. */
+async function makeAgain(storage: Storage): Promise<void> {
+  await storage.destroyGroup(1);
+  await storage.write([createGroup(1), append(1, commands(1, 1, 10))]);
 }
 
 function install(

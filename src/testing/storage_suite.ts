@@ -165,6 +165,10 @@ const SNAPSHOTS: CaseTable<SnapshotCases> = [
     "the token of a snapshot names its bytes and no others",
     (suite) => suite.namesBytes(),
   ],
+  [
+    "a snapshot of a group that was destroyed never gets into one made after it",
+    (suite) => suite.endsWithItsGroup(),
+  ],
 ];
 
 /**
