@@ -188,6 +188,10 @@ export class MemoryStorage implements Storage {
   /**
    * Writes a batch; see {@linkcode Storage.write}. With `sync: false` it
    * resolves once those before it are durable.
+   *
+   * @throws {RangeError} If the batch does not fit what is stored, installs a
+   * snapshot without data, or replaces entries that the group's snapshot
+   * contains; nothing of it is written then.
    */
   // deno-lint-ignore require-await -- a rejection, never a throw
   async write(
@@ -305,7 +309,10 @@ export class MemoryStorage implements Storage {
       const { group, snapshot } = write;
       const before = ahead.get(group) ?? this.#live.boundsOf(group);
       ahead.set(group, checkGroupWrite(write, before));
-      if (snapshot === undefined) continue;
+      if (snapshot === undefined) {
+        this.#checkContained(write);
+        continue;
+      }
       const stored = this.#live.newestSnapshot(group)?.meta;
       if (stored?.index !== snapshot.index || stored.term !== snapshot.term) {
         throw new RangeError(
@@ -313,6 +320,17 @@ export class MemoryStorage implements Storage {
         );
       }
     }
+  }
+
+  /** What a snapshot contains is committed: nothing takes its place (H64). */
+  #checkContained({ group, entries }: GroupWrite): void {
+    const [first] = entries;
+    if (first === undefined || this.#live.boundsOf(group) === undefined) return;
+    const { index } = this.#live.snapshotOf(group);
+    if (first.index > index) return;
+    throw new RangeError(
+      `Cannot write to group ${group}: entry ${first.index} is in its snapshot at ${index}`,
+    );
   }
 
   /** Applies a step at once and sees to it that it becomes durable. */

@@ -10,6 +10,7 @@ import {
   commands,
   createGroup,
   DEPLOYMENT,
+  metaAt,
 } from "../../src/testing/storage_samples.ts";
 
 function underTest(): StorageUnderTest {
@@ -177,5 +178,21 @@ describe("MemoryStorage on a full disk", () => {
     await storage.write([append(1, [command(2, 1, 800)])]);
     await storage.write([append(1, [command(2, 2, 50)])]);
     assertEquals(await lastIndex(storage.crash()), 2);
+  });
+});
+
+describe("MemoryStorage with a snapshot", () => {
+  it("refuses to replace in the log what the snapshot contains (H64)", async () => {
+    const storage = await opened(new MemoryStorage());
+    await storage.write([createGroup(1), append(1, commands(1, 1, 9))]);
+    const writer = await storage.snapshotWriter(1, metaAt(6, 1));
+    await writer.commit();
+    await assertRejects(
+      () => storage.write([append(1, [command(2, 6)])]),
+      RangeError,
+      "entry 6 is in its snapshot at 6",
+    );
+    await storage.write([append(1, [command(2, 7)])]);
+    assertEquals(await lastIndex(storage.crash()), 7);
   });
 });
