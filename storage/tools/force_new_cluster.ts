@@ -54,7 +54,7 @@ export interface ForcedGroup {
 export interface ForceOptions {
   /** The survivor's data directory. */
   readonly directory: string;
-  /** Every group in it. */
+  /** Every group in it, but for those that nothing is there of. */
   readonly groups: readonly ForcedGroup[];
   /** Name of the new deployment; the old one's name is refused. */
   readonly deployment: string;
@@ -97,6 +97,8 @@ export interface ForcePlan {
   readonly deployment: string;
   /** Every group of the directory. */
   readonly groups: readonly ForcedGroupPlan[];
+  /** Groups that it has joined and knows nothing of yet: they are dropped. */
+  readonly leftOut: readonly GroupId[];
 }
 
 /** What was done. */
@@ -198,8 +200,19 @@ async function planFor(
     );
   }
   const { groups: stored } = log.opened;
-  for (const { group } of stored) {
-    if (options.groups.some((it) => it.group === group)) continue;
+  const leftOut: GroupId[] = [];
+  for (const { group, lastIndex } of stored) {
+    const times = options.groups.filter((it) => it.group === group).length;
+    if (times > 1) {
+      throw new RangeError(
+        `Cannot force a new cluster: group ${group} is named twice`,
+      );
+    }
+    if (times === 1) continue;
+    if (lastIndex === 0) {
+      leftOut.push(group);
+      continue;
+    }
     throw new Refusal(
       `Cannot force a new cluster: group ${group} is in "${directory}" too and would lose its other members, wanted it named as well`,
     );
@@ -221,6 +234,7 @@ async function planFor(
     formerDeployment: owner.deployment,
     deployment,
     groups,
+    leftOut,
   };
 }
 

@@ -23,13 +23,15 @@ interface Survivor {
   readonly lastTerm: Term;
   readonly lastIndex: LogIndex;
   readonly conf: ConfState;
+  /** It votes, but has no data. */
+  readonly isWitness: boolean;
 }
 
 /**
  * Refuses if one of the other directories is a better survivor, or if all of
  * them together are a quorum, which needs no force.
  *
- * @throws {Refusal} Naming the directory.
+ * @throws {Refusal} Naming the directory; or if one is in use.
  * @throws {RangeError} If one belongs to another deployment.
  * @throws {RaftError} What opening one came to.
  */
@@ -43,6 +45,7 @@ export async function refuseBetter(
     const other = await openReadOnly(directory);
     try {
       requireSameDeployment(log, other);
+      requireIdle(other);
       all.push(...survivorsOf(other));
     } finally {
       await other.storage.close();
@@ -56,14 +59,20 @@ export async function refuseBetter(
 }
 
 function survivorsOf({ directory, opened }: ReadOnlyLog): Survivor[] {
-  return opened.groups.map((stored: StoredGroup) => ({
-    directory,
-    group: stored.group,
-    node: stored.node,
-    lastTerm: stored.termRuns.at(-1)?.term ?? stored.prevTerm,
-    lastIndex: stored.lastIndex,
-    conf: newestConf(stored).conf,
-  }));
+  return opened.groups.map((stored: StoredGroup) => {
+    const { group, lastIndex, node, prevTerm, termRuns } = stored;
+    const { conf } = newestConf(stored);
+    const lastTerm = termRuns.at(-1)?.term ?? prevTerm;
+    const isWitness = conf.witnesses.includes(node);
+    return { directory, group, node, lastTerm, lastIndex, conf, isWitness };
+  });
+}
+
+function requireIdle({ directory, heldBy }: ReadOnlyLog): void {
+  if (heldBy === null) return;
+  throw new Refusal(
+    `Cannot force a new cluster: process ${heldBy} uses "${directory}", wanted it stopped`,
+  );
 }
 
 function requireSameDeployment(log: ReadOnlyLog, other: ReadOnlyLog): void {
@@ -76,7 +85,7 @@ function requireSameDeployment(log: ReadOnlyLog, other: ReadOnlyLog): void {
 
 /** The log that would win the vote is the better one (thesis §3.6.1). */
 function compare(own: Survivor, other: Survivor): void {
-  if (other.directory === own.directory) return;
+  if (other.directory === own.directory || other.isWitness) return;
   const isLonger = other.lastTerm > own.lastTerm ||
     other.lastTerm === own.lastTerm && other.lastIndex > own.lastIndex;
   if (isLonger) {

@@ -163,4 +163,7 @@ function* describeForce(plan: ForcePlan): Generator<string> {
       group.removed.join(",")
     } are refused for ever; fresh ones may join`;
   }
+  for (const group of plan.leftOut) {
+    yield `group ${group} is left out: nothing of it is there yet`;
+  }
 }
