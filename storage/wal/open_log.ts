@@ -241,6 +241,7 @@ class SnapshotChoices {
     }
     // A crash came between the end of a group and that of its files.
     for (const group of this.#strangers) await this.#store.removeGroup(group);
+    this.#store.sweep();
     return repairs;
   }
 }

@@ -162,6 +162,31 @@ describe("a draft that could not be thrown away", () => {
   });
 });
 
+describe("a folder that cannot be listed", () => {
+  it("costs at most that snapshot", async () => {
+    const disk = new FakeFileSystem();
+    const store = storeOn(disk);
+    await storeSnapshot(store, 1, richMeta(5), [dataOf(5, 100)]);
+    const list = disk.list.bind(disk);
+    disk.list = (path) => {
+      throw new SystemError("EMFILE", path);
+    };
+    const error = await assertRejects(
+      () => store.writer(1, richMeta(8)),
+      RaftError,
+    );
+    assertEquals(error.code, "snapshotFailed");
+    disk.list = list;
+    const writer = await store.writer(1, richMeta(8));
+    await writer.write(dataOf(8, 100));
+    disk.list = (path) => {
+      throw new SystemError("EMFILE", path);
+    };
+    await writer.commit();
+    assertEquals(indexesOf(store, 1), [8, 5]);
+  });
+});
+
 describe("a close of a file that fails", () => {
   it("costs nothing once its data is durable", async () => {
     const disk = new FakeFileSystem();

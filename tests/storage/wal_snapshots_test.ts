@@ -109,6 +109,26 @@ describe("stored snapshots", () => {
     assert(missing.message.includes("group 1"), missing.message);
   });
 
+  it("that a crash left half are removed by opening, but for those to be gone on with", async () => {
+    const disk = new FakeFileSystem();
+    const storage = await openOn(disk);
+    await storage.write([createGroup(1), createGroup(2)]);
+    for (const [group, token] of [[1, undefined], [2, "t"]] as const) {
+      const writer = await storage.snapshotWriter(group, metaAt(5, 1), {
+        token,
+      });
+      await writer.write(new Uint8Array(300_000));
+    }
+    const after = disk.kill();
+    const drafts = () => after.paths().filter((path) => /part/.test(path));
+    assertEquals(drafts().length, 2);
+    const again = await openOn(after);
+    await again.close();
+    assertEquals(drafts().length, 1);
+    assert(drafts()[0]?.includes("/2/"));
+    await storage.close();
+  });
+
   it("of a group that was destroyed are not those of one made after it", async () => {
     const disk = new FakeFileSystem();
     const storage = await openOn(disk);

@@ -145,10 +145,10 @@ export class GroupFolder {
 
   /**
    * Removes the drafts that nobody will go on with: `isKept` tells which may
-   * be, of those that have a token.
+   * be, of those that have a token. Never fails: what stays is only too much.
    */
   sweep(isKept: (name: string, index: number) => boolean): void {
-    for (const name of this.#list()) {
+    for (const name of this.#listQuietly()) {
       const path = join(this.path, name);
       if (GONE_NAME.test(name)) this.#removeLater(path);
       const match = DRAFT_NAME.exec(name);
@@ -176,6 +176,14 @@ export class GroupFolder {
 
   #list(): readonly string[] {
     return listFolder(this.#fileSystem, this.path);
+  }
+
+  #listQuietly(): readonly string[] {
+    try {
+      return this.#list();
+    } catch {
+      return [];
+    }
   }
 
   #removeQuietly(path: string): void {

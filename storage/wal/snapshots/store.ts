@@ -126,6 +126,14 @@ export class SnapshotStore {
     return found;
   }
 
+  /**
+   * Removes what earlier processes left and nobody goes on with; drafts that
+   * have a token stay. Off the caller's thread, and nobody need wait for it.
+   */
+  sweep(): void {
+    for (const folder of this.#folders.values()) folder.sweep(() => true);
+  }
+
   /** What there is of a group, newest first. */
   files(group: GroupId): readonly StoredSnapshotFile[] {
     return this.#folders.get(group)?.files ?? [];
