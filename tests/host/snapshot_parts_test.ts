@@ -241,6 +241,23 @@ describe("BulkLane", () => {
     );
   });
 
+  it("leaves room for the others when one host takes for ever (H110)", async () => {
+    const line = new FakeLine();
+    const lane = new BulkLane(line);
+    for (const to of ["1", "1", "1", "1", "2", "3", "4"]) {
+      watch(lane.send(to, transferTo(Number(to)), NEVER));
+    }
+    await microtasks();
+    assertEquals(line.begun, ["1", "1", "2", "3"]);
+    line.open[2]?.pass();
+    line.open[3]?.pass();
+    await microtasks();
+    assertEquals(line.begun.slice(4), ["4"]);
+    line.open[0]?.pass();
+    await microtasks();
+    assertEquals(line.begun.slice(5), ["1"]);
+  });
+
   it("gives up a place in the queue when it is aborted", async () => {
     const line = new FakeLine();
     const lane = new BulkLane(line);
