@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { GroupBackup } from "@balsa/raft";
 import { EMPTY_CONF } from "../../../src/core/types.ts";
 import { type BackupLimits, Backups } from "../../../examples/kv/backups.ts";
+import { listen } from "../../../examples/kv/listen.ts";
 import { Problem } from "../../../examples/kv/replies.ts";
 
 const MANIFEST = {
@@ -121,5 +123,36 @@ describe("a backup over HTTP", () => {
     const failing = { backup: () => Promise.reject(new Error("no leader")) };
     await assertRejects(() => backups.respond(failing, {}));
     assertEquals(backups.count, 0);
+  });
+
+  it("lets go of it if a connection stays open and nobody reads", async () => {
+    let tell = () => {};
+    const released = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const backups = new Backups({ backupStallMs: 50 });
+    const endless = {
+      manifest: MANIFEST,
+      async *chunks() {
+        for (;;) {
+          await Promise.resolve();
+          yield new Uint8Array(1 << 16);
+        }
+      },
+      release: tell,
+    };
+    const group = { backup: () => Promise.resolve(endless) };
+    const address = { host: "127.0.0.1", port: 0 };
+    const server = await listen(address, () => backups.respond(group, {}));
+    const socket = connect(server.address.port, "127.0.0.1");
+    socket.on("error", () => {});
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    socket.pause();
+    socket.write("GET /backup HTTP/1.1\r\nhost: member\r\n\r\n");
+    await released;
+    assertEquals(backups.count, 0);
+    socket.destroy();
+    await closed;
+    await server.close(1_000);
   });
 });

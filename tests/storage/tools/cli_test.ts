@@ -154,11 +154,12 @@ describe("balsa verify", () => {
       const sound = await balsa("verify", directory);
       assertEquals([sound.code, sound.err], [0, ""]);
       assertMatch(sound.out, /200 entries.*\nnothing is wrong with it$/);
-      flip(middleOf(directory), 2_000);
+      // A checkpoint is not needed while its segment's index is there.
+      flip(middleOf(directory), 300);
       const damaged = await balsa("verify", directory);
       assertEquals(damaged.code, 1);
       assertMatch(damaged.out, /^damage .*0003\.wal:\d+: /);
-      assertMatch(damaged.out, /not all of it can be read$/);
+      assertMatch(damaged.out, /it opens, but not all of it can be read$/);
       flip(join(directory, "identity"), 20);
       const lost = await balsa("verify", directory);
       assertEquals(lost.code, 1);
