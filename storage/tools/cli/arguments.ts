@@ -112,14 +112,33 @@ export class Arguments {
  */
 export function membersOf(name: string, text: string): MemberAddress[] {
   return text.split(",").map((item) => {
-    const match = /^([1-9]\d{0,14})=(.+:\d{1,5})$/.exec(item);
-    if (match === null) {
+    const match = /^([1-9]\d{0,14})=(.+)$/.exec(item);
+    const address = match?.[2] ?? "";
+    if (match === null || !isAddress(address)) {
       throw new UsageError(
         `Cannot use --${name}: it is "${text}", wanted ID=HOST:PORT,ID=HOST:PORT and so on`,
       );
     }
-    return { id: Number(match[1]), address: match[2] ?? "" };
+    return { id: Number(match[1]), address };
   });
+}
+
+/**
+ * An address as `HOST:PORT`.
+ *
+ * @throws {UsageError} If the text is something else.
+ */
+export function addressOf(name: string, text: string): string {
+  if (isAddress(text)) return text;
+  throw new UsageError(
+    `Cannot use --${name}: it is "${text}", wanted HOST:PORT`,
+  );
+}
+
+function isAddress(text: string): boolean {
+  const match = /^[^\s,=]+:(\d{1,5})$/.exec(text);
+  const port = Number(match?.[1] ?? 0);
+  return port >= 1 && port <= 65_535;
 }
 
 function integerOf(name: string, text: string): number {

@@ -6,7 +6,7 @@
 import fs from "node:fs";
 import { fetchBackup } from "../fetch_backup.ts";
 import { type CheckedBackup, restore, verifyBackup } from "../restore.ts";
-import { type Arguments, membersOf } from "./arguments.ts";
+import { addressOf, type Arguments, membersOf } from "./arguments.ts";
 import {
   EXIT,
   type ExitCode,
@@ -67,7 +67,7 @@ export async function runRestore(
     );
   }
   const members = list === undefined
-    ? membersOf("address", `${node}=${address}`)
+    ? [{ id: node, address: addressOf("address", address ?? "") }]
     : membersOf("members", list);
   const bar = startBar(io, "restore", sizeOf(file));
   try {

@@ -12,7 +12,7 @@ import {
   planForceNewCluster,
 } from "../force_new_cluster.ts";
 import { planRepair, repair, type RepairPlan } from "../repair.ts";
-import type { Arguments } from "./arguments.ts";
+import { addressOf, type Arguments } from "./arguments.ts";
 import {
   EXIT,
   type ExitCode,
@@ -132,7 +132,8 @@ export async function runForce(
 function forcedGroups(args: Arguments): ForcedGroup[] {
   const groups = args.integers("group");
   const nodes = args.integers("node");
-  const addresses = args.texts("address");
+  const addresses = args.texts("address")
+    .map((text) => addressOf("address", text));
   const isMatched = groups.length > 0 && nodes.length === groups.length &&
     (addresses.length === 0 || addresses.length === groups.length);
   if (!isMatched) {

@@ -95,6 +95,25 @@ describe("balsa", () => {
     }
   });
 
+  it("takes no address that nobody can be reached at", async () => {
+    const force = ["force-new-cluster", "a", "--group", "1", "--node", "2"];
+    const restore = ["restore", "f", "--data", "d", "--node", "1"];
+    for (
+      const address of ["a", "a:", ":1", "a:0", "a:65536", "a b:1", "a:1x"]
+    ) {
+      const lines = [
+        [...force, "--deployment", "x", "--address", address],
+        [...restore, "--deployment", "x", "--address", address],
+        [...restore, "--deployment", "x", "--members", `1=${address}`],
+      ];
+      for (const args of lines) {
+        const { code, err } = await balsa(...args);
+        assertEquals(code, 2, args.join(" "));
+        assertMatch(err, /^Cannot use --(address|members): .*HOST:PORT/);
+      }
+    }
+  });
+
   it("writes JSON with --json, whatever it comes to", () =>
     withSite(async (site) => {
       const log = await logOn(site);
