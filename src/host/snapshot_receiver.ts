@@ -121,7 +121,7 @@ export class SnapshotReceiver {
     if (current === null || current.state !== "storing") return;
     const objection = this.#objection(current);
     if (objection === null) return;
-    current.isUseful = false;
+    current.isUseful = this.#isNeeded(current.message);
     current.controller.abort(objection);
   }
 
@@ -208,15 +208,28 @@ export class SnapshotReceiver {
     const objection = await this.#inTurn(incoming, () => {
       const { admit, message } = incoming;
       const reason = admit(message);
-      if (reason !== null) return refused(incoming, reason);
+      if (reason !== null) {
+        incoming.isUseful = false;
+        return refused(incoming, reason);
+      }
       const found = this.#objection(incoming);
+      if (found === null) return null;
+      incoming.isUseful = this.#isNeeded(message);
       // The leader learns where this member is (H63).
-      if (found !== null) this.#options.core.step(message);
+      this.#options.core.step(message);
       return found;
     });
-    if (objection === null) return;
-    incoming.isUseful = false;
-    throw objection;
+    if (objection !== null) throw objection;
+  }
+
+  /**
+   * Whether the state would still be of use. Its sender may lead no more, and
+   * again in a moment: it sends the same then (H66).
+   */
+  #isNeeded({ snapshot }: InstallSnapshot): boolean {
+    const { core } = this.#options;
+    return snapshot.index > core.commitIndex &&
+      core.termAt(snapshot.index) !== snapshot.term;
   }
 
   #objection(incoming: Incoming): RaftError | null {

@@ -13,6 +13,7 @@ import { EMPTY_CONF } from "../../src/core/types.ts";
 import { AppliedHistory } from "../../src/host/applied_history.ts";
 import { BulkLane } from "../../src/host/bulk_lane.ts";
 import { paced } from "../../src/host/paced.ts";
+import { SnapshotReceiver } from "../../src/host/snapshot_receiver.ts";
 import { SnapshotSender } from "../../src/host/snapshot_sender.ts";
 import { Tasks } from "../../src/host/tasks.ts";
 import type { SnapshotTransfer } from "../../src/transport.ts";
@@ -398,5 +399,64 @@ describe("AppliedHistory", () => {
     assertEquals(history.find(5_001)?.term, 1);
     history.clear();
     assertEquals(history.find(5_001), undefined);
+  });
+});
+
+describe("SnapshotReceiver", () => {
+  /** What becomes of one that is half there when the core moves on. */
+  async function givenUp(
+    change: (core: { term: number; commitIndex: number }) => void,
+  ): Promise<string[]> {
+    const events: string[] = [];
+    const tell = (event: string) => () =>
+      Promise.resolve(void events.push(event));
+    const core = {
+      term: 1,
+      commitIndex: 0,
+      appliedIndex: 0,
+      termAt: () => undefined,
+      step: () => "accepted" as const,
+    };
+    const receiver = new SnapshotReceiver({
+      group: 1,
+      core,
+      storage: {
+        snapshotWriter: () =>
+          Promise.resolve({
+            offset: 0,
+            write: () => Promise.resolve(true),
+            commit: tell("commit"),
+            abort: tell("abort"),
+            suspend: tell("suspend"),
+          }),
+      },
+      clock: new ManualClock(),
+      taker: { hold: () => Promise.resolve(), resume: () => {} },
+      onProblem: () => {},
+      onFailure: () => {},
+      inTurn: (work) => work(),
+    });
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(10);
+      await new Promise(() => {});
+    }
+    const coming = watch(
+      receiver.receive({ ...transferTo(2), chunks }, () => null),
+    );
+    await microtasks();
+    change(core);
+    receiver.tick();
+    await microtasks();
+    assertEquals(coming().type, "rejected");
+    return events;
+  }
+
+  it("keeps what came of a leader that was replaced: it may lead again (H66)", async () => {
+    const events = await givenUp((core) => core.term = 9);
+    assertEquals(events, ["suspend", "abort"]);
+  });
+
+  it("keeps nothing of what is committed here", async () => {
+    assertEquals(await givenUp((core) => core.commitIndex = 1000), ["abort"]);
   });
 });
