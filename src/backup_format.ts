@@ -54,6 +54,9 @@ export interface BackupManifest {
   readonly takenAtMs: number;
 }
 
+/** The last time that a `Date` can tell. */
+const MAX_TIME_MS = 8_640_000_000_000_000;
+
 const natural = z.int().min(0);
 const manifestFrame = z.tuple([
   z.literal("manifest"),
@@ -62,7 +65,7 @@ const manifestFrame = z.tuple([
   natural,
   natural,
   z.unknown(),
-  natural,
+  natural.max(MAX_TIME_MS),
   z.literal(DIGEST_NAME),
 ]);
 const bodyFrame = z.union([

@@ -76,6 +76,23 @@ describe("a backup", () => {
     }
   });
 
+  it("with a manifest that cannot be is refused, though its digest is right", async () => {
+    const manifests = [
+      { takenAtMs: 8_640_000_000_000_001 },
+      { takenAtMs: -1 },
+      { deployment: "" },
+      { deployment: "x".repeat(2_000) },
+      { group: 0 },
+      { index: 1.5 },
+    ];
+    for (const wrong of manifests) {
+      const chunks = backupChunks({ ...manifest, ...wrong }, cut(state, 70));
+      const bytes = await join(chunks);
+      const error = await assertRejects(() => readAll(bytes));
+      assert(isRaftError(error, "corrupt"), JSON.stringify(wrong));
+    }
+  });
+
   it("that is cut anywhere, or goes on, is refused", async () => {
     const bytes = await sample();
     for (let length = 0; length < bytes.length; length++) {
