@@ -57,6 +57,7 @@ export async function replaceDirectory(
 ): Promise<Replacement> {
   const path = realPathOf(directory);
   requireDataDirectory(nodeFileSystem(), path);
+  refuseMount(path);
   const stamp = stampOf(new Date());
   const kept = `${path}.before-${reason}-${stamp}`;
   refuseIfThere(kept);
@@ -165,14 +166,19 @@ export function requireEmpty(directory: string): void {
   const what = there.isDirectory()
     ? fs.readdirSync(path).map((name) => join(basename(directory), name))[0]
     : "a file";
-  const isMount = there.dev !== fs.statSync(dirname(path)).dev;
-  if (what === undefined && !isMount) return;
+  if (what === undefined) return refuseMount(path);
   throw new Refusal(
-    what === undefined
-      ? `Cannot use "${directory}": a disk is mounted there, wanted a directory on it`
-      : `Cannot use "${directory}": it ${
-        there.isDirectory() ? "holds" : "is"
-      } ${what}, wanted an empty directory or none`,
+    `Cannot use "${directory}": it ${
+      there.isDirectory() ? "holds" : "is"
+    } ${what}, wanted an empty directory or none`,
+  );
+}
+
+/** Where a disk is mounted, nothing can be put in the place of the folder. */
+function refuseMount(path: string): void {
+  if (fs.statSync(path).dev === fs.statSync(dirname(path)).dev) return;
+  throw new Refusal(
+    `Cannot use "${path}": a disk is mounted there, wanted a directory on it`,
   );
 }
 
