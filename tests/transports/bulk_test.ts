@@ -123,6 +123,20 @@ describe("a snapshot of which the connection breaks", () => {
     assertEquals(host.kept.length, 0);
   });
 
+  it("is refused when it goes on with nothing", async () => {
+    for (const version of [2, 3]) {
+      const host = receiver();
+      const empty = version === 2
+        ? piece(0, new Uint8Array(0))
+        : piece(0, new Uint8Array(0), 0);
+      const error = await assertRejects(
+        () => feed(host, version, [empty]),
+        RaftError,
+      );
+      assertEquals(error.code, "malformedFrame");
+    }
+  });
+
   it("comes from its start in version 2, and what is known is passed over", async () => {
     const host = receiver();
     await feed(host, 2, [piece(0, A)]);

@@ -406,7 +406,9 @@ async function* readPieces(
     checksum = crc32(bytes, checksum);
     // A part that is kept when the connection breaks was checked before (H65).
     const isWhole = ask === undefined || sum === checksum;
-    if (at !== offset || !isWhole) throw damaged(at, offset);
+    // Whoever sends nothing for ever would keep the place of all others.
+    const isEmpty = bytes.length === 0;
+    if (at !== offset || !isWhole || isEmpty) throw damaged(at, offset);
     offset += bytes.length;
     const known = Math.max(0, fromOffset - at);
     if (known < bytes.length) yield bytes.subarray(known);
@@ -416,7 +418,7 @@ async function* readPieces(
 function damaged(said: number, counted: number): RaftError {
   return new RaftError(
     "malformedFrame",
-    `Cannot receive a snapshot: it says ${said} bytes, counted ${counted}, or its checksum is wrong`,
+    `Cannot receive a snapshot: it says ${said} bytes, counted ${counted}, or a piece is empty or its checksum wrong`,
   );
 }
 
