@@ -102,6 +102,7 @@ export class Group {
   constructor(group: GroupId, contents: GroupContents, stored: StoredRoot) {
     this.group = group;
     this.#now = contents;
+    // A group made anew may find the rows of its former life.
     if (stored === NO_ROOT) return;
     this.#stored.set("runs", contents.bounds.termRuns);
     this.#stored.set("snapshotMeta", contents.snapshot);
@@ -168,19 +169,21 @@ export class Group {
 
   /**
    * Takes a snapshot whose data is stored: as its own if the log holds its
-   * last entry, else to wait for the write that installs it. One that is not
-   * newer than what is there changes nothing (H63).
+   * last entry, else to wait for the write that installs it. One that is older
+   * than what is there changes nothing (H63); one of the same index and term
+   * takes its place: it may be damaged.
    */
   addSnapshot(added: StoredSnapshot): void {
     const { snapshot, bounds } = this.#now;
     const { index, term } = added.meta;
-    if (index <= snapshot.index) return;
+    if (index < snapshot.index) return;
+    if (index === snapshot.index && term !== snapshot.term) return;
     if (index <= bounds.lastIndex && termAt(bounds, index) === term) {
       this.#now = { ...this.#now, snapshot: added.meta, data: added.data };
       if (this.#waiting !== undefined && this.#waiting.meta.index <= index) {
         this.#waiting = undefined;
       }
-    } else if (index > (this.#waiting?.meta.index ?? 0)) {
+    } else if (index >= (this.#waiting?.meta.index ?? 0)) {
       this.#waiting = added;
     }
   }
@@ -220,7 +223,9 @@ export class Group {
     const { bounds, snapshot, conf } = this.#now;
     const values = { runs: bounds.termRuns, snapshotMeta: snapshot, conf };
     for (const part of LINKED) {
-      if (this.#stored.get(part) === values[part]) continue;
+      const isStored = this.#stored.has(part) &&
+        this.#stored.get(part) === values[part];
+      if (isStored) continue;
       this.#stored.set(part, values[part]);
       const bytes = encodePart(part, this.#now);
       const before = links[part];

@@ -11,7 +11,7 @@ import { type Draft, encodeDraft } from "./draft.ts";
 import { encodeEntry } from "./entry_rows.ts";
 import { type CheckedWrite, Group, NO_ROOT, type StoredRoot } from "./group.ts";
 import type { Change } from "./journal.ts";
-import { draftKey, stateKey } from "./keys.ts";
+import { draftKey, groupOf, stateKey } from "./keys.ts";
 import type { KvDelete, KvOperation, KvSet } from "./ordered_kv.ts";
 import type { ReadSource } from "./reader.ts";
 import type { RecoveredGroup } from "./recovery.ts";
@@ -94,6 +94,10 @@ export class GroupTable {
   destroy(group: GroupId): void {
     if (!this.#groups.delete(group)) return;
     this.#drafts.delete(group);
+    // The engine may not even know the group: nothing of it may be left then.
+    this.#ahead = this.#ahead.filter(({ key }) => groupOf(key) !== group);
+    this.#switch = this.#switch.filter(({ key }) => groupOf(key) !== group);
+    this.#switch.push({ type: "delete", key: draftKey(group) });
     this.#mark(group);
   }
 
@@ -151,10 +155,13 @@ export class GroupTable {
     this.#littered.add(group);
   }
 
-  /** Whether the pieces of a snapshot of a group are to stay. */
-  isKept(group: GroupId, id: number): boolean {
-    return this.#pins.has(id) ||
-      this.#groups.get(group)?.keptIds.includes(id) === true;
+  /**
+   * Whether the pieces of a snapshot are to stay: not when the group that it
+   * is of was destroyed, also if there is another one of its number.
+   */
+  isKept(group: GroupId, id: number, of: Group): boolean {
+    return this.#groups.get(group) === of &&
+      (this.#pins.has(id) || of.keptIds.includes(id));
   }
 
   /** Everything that waits to be stored. */

@@ -177,11 +177,12 @@ export class KvStorage implements Storage {
     for (;;) {
       const { groups, flusher, source } = this.#require();
       const group = groups.require(range.group);
-      checkRange(range, group.now.bounds);
-      await (group.hasRows ? flusher.flush() : flusher.current());
+      // As they are now, and the engine's once the flush is over: what is
+      // appended later may not be stored when the entries are read.
       const { bounds } = group.now;
       const { cuts } = group;
       checkRange(range, bounds);
+      await (group.hasRows ? flusher.flush() : flusher.current());
       // What is cut off meanwhile may be gone half-way: then once more.
       const isCut = () =>
         groups.get(range.group) !== group || group.cuts !== cuts;
@@ -242,8 +243,9 @@ export class KvStorage implements Storage {
   // deno-lint-ignore require-await -- a rejection, never a throw
   async snapshotReader(group: GroupId): Promise<SnapshotReader | undefined> {
     const { groups, source, possession } = this.#require();
-    const stored = groups.get(group)?.newest;
-    if (stored === undefined) return undefined;
+    const owner = groups.get(group);
+    const stored = owner?.newest;
+    if (owner === undefined || stored === undefined) return undefined;
     const { id } = stored.data;
     let isHeld = true;
     groups.pin(id);
@@ -251,7 +253,7 @@ export class KvStorage implements Storage {
       ...stored,
       pins: {
         token: `${possession.incarnation}-${group}-${id}`,
-        isKept: () => groups.isKept(group, id),
+        isKept: () => groups.isKept(group, id, owner),
         release: () => {
           if (isHeld) groups.unpin(group, id);
           isHeld = false;

@@ -170,7 +170,9 @@ class StepDrawer {
   }
 
   #store(group: number, meta: SnapshotMeta): Step {
-    const data = new Uint8Array(this.#draw(1500)).fill(meta.index);
+    // What a machine has at an index is always the same.
+    const bytes = (131 * meta.index + 617 * meta.term) % 1500;
+    const data = new Uint8Array(bytes).fill(meta.index);
     return async (storage) => {
       const writer = await storage.snapshotWriter(group, meta);
       await writer.write(data);
