@@ -27,6 +27,7 @@
 import { RaftError } from "../../src/errors.ts";
 import { closedError, failed, fencedError, lockedError } from "./errors.ts";
 import { isSameBytes } from "./bytes.ts";
+import { MAX_KEY_BYTES } from "./keys.ts";
 import type {
   KvGuard,
   KvLimits,
@@ -99,8 +100,10 @@ export interface DenoKvOptions {
 const VALUE_BYTES = 65_536;
 const BATCH_BYTES = 819_200;
 const BATCH_OPS = 1000;
-/** What a key of ours grows by at most when Deno KV encodes it. */
-const KEY_OVERHEAD_BYTES = 40;
+/** All keys of a commit, the guard's too. */
+const BATCH_KEY_BYTES = 81_920;
+/** What Deno KV makes at most of a key of ours: zeros count twice. */
+const ENCODED_KEY_BYTES = 2 * MAX_KEY_BYTES + 2;
 const MAX_PREFIX_BYTES = 256;
 
 /** What is open in this process, by instance and prefix. */
@@ -195,12 +198,15 @@ class DenoKv implements OrderedKv {
         `Cannot use Deno KV: the prefix has ${prefixBytes} bytes, wanted at most ${MAX_PREFIX_BYTES}`,
       );
     }
-    const overhead = BATCH_OPS * (prefixBytes + KEY_OVERHEAD_BYTES);
+    const keyBytes = prefixBytes + ENCODED_KEY_BYTES;
+    // One of them is the guard's.
+    const keys = Math.min(BATCH_OPS, Math.floor(BATCH_KEY_BYTES / keyBytes));
     this.limits = {
       keyBytes: 1024,
       valueBytes: VALUE_BYTES,
-      batchBytes: BATCH_BYTES - overhead,
-      batchOps: BATCH_OPS - 1,
+      // Deno KV counts every key twice.
+      batchBytes: BATCH_BYTES - 2 * keys * keyBytes,
+      batchOps: keys - 1,
     };
   }
 

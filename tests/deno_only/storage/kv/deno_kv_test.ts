@@ -82,6 +82,27 @@ describe("KvStorage in an instance of Deno KV that is handed in", () => {
     await Deno.remove(path);
   });
 
+  it("takes whatever its limits allow, under prefixes of any length", async () => {
+    const kv = await Deno.openKv(":memory:");
+    for (const length of [5, 60, 120]) {
+      const engine = await useDenoKv(kv, { prefix: ["p".repeat(length)] });
+      const { batchBytes, batchOps, valueBytes } = engine.limits;
+      for (const count of [batchOps, Math.floor(batchBytes / valueBytes)]) {
+        const bytes = Math.floor(batchBytes / count) - 22;
+        // Zeros are what Deno KV needs the most room for.
+        const rows = Array.from({ length: count }, (_, at) => {
+          const key = new Uint8Array(22);
+          new DataView(key.buffer).setUint32(0, at);
+          const value = new Uint8Array(Math.min(bytes, valueBytes));
+          return { type: "set" as const, key, value };
+        });
+        await engine.commit(rows);
+      }
+      await engine.close();
+    }
+    kv.close();
+  });
+
   it("takes batches beyond its limits of size and count (H47)", async () => {
     const kv = await Deno.openKv(":memory:");
     const open = () => useDenoKv(kv);
