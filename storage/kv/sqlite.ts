@@ -128,6 +128,10 @@ export async function openSqliteKv(
 
 function setUp(database: SqliteDatabase, path: string): void {
   for (const pragma of SET_UP) database.exec(pragma);
+  // Before anything is written: the mode is a part of the file.
+  database.exec("BEGIN IMMEDIATE");
+  const isNew = isEmpty(database, path);
+  database.exec("COMMIT");
   const mode = readOne(database, "PRAGMA journal_mode = WAL", "journal_mode");
   if (mode !== "wal") {
     throw new Error("Cannot use the database: it refuses the WAL mode");
@@ -135,9 +139,9 @@ function setUp(database: SqliteDatabase, path: string): void {
   for (const pragma of HARDEN) database.exec(pragma);
   // The first access takes the lock, which stays.
   database.exec("BEGIN IMMEDIATE");
-  if (isEmpty(database, path)) {
+  if (isNew) {
     database.exec(
-      "CREATE TABLE balsa_rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
+      "CREATE TABLE IF NOT EXISTS balsa_rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
     );
   }
   database.exec("COMMIT");
@@ -147,15 +151,15 @@ function setUp(database: SqliteDatabase, path: string): void {
  * Whether there is nothing at all yet. A database with other tables is
  * somebody else's, or its own table has lost its name: nothing to begin anew.
  *
- * @throws {RaftError} `corrupt` if it has pages and no table to be of.
+ * @throws {RaftError} `corrupt` if it has pages and not the table.
  */
 function isEmpty(database: SqliteDatabase, path: string): boolean {
-  const first = "SELECT name FROM sqlite_schema LIMIT 1";
-  if (readOne(database, first, "name") !== undefined) return false;
+  const own = "SELECT name FROM sqlite_schema WHERE name = 'balsa_rows'";
+  if (readOne(database, own, "name") !== undefined) return false;
   const pages = readOne(database, "PRAGMA page_count", "page_count");
   // Its first page is there from the beginning.
   if (typeof pages === "number" && pages <= 1) return true;
-  throw damaged(path, "it has lost its table");
+  throw damaged(path, "it has pages, but not the table of a storage");
 }
 
 /** A field of the first row that a statement returns. */

@@ -125,6 +125,46 @@ if (await hasSqlite()) {
       rmSync(folder, { recursive: true });
     });
 
+    it("with tables of another program keeps every byte, its mode too", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "balsa-foreign-"));
+      const path = join(folder, "other.db");
+      const database = runtimeDriver()(path);
+      database.exec("CREATE TABLE users (name)");
+      database.exec("INSERT INTO users VALUES (1)");
+      database.close();
+      const before = readFileSync(path);
+      const error = await assertRejects(
+        () => openSqliteKv({ path }),
+        RaftError,
+        "not the table",
+      );
+      assertEquals(error.code, "corrupt");
+      assertEquals(readFileSync(path), before);
+      rmSync(folder, { recursive: true });
+    });
+
+    it("flushes every commit, in WAL mode", async () => {
+      const asked: SqliteDatabase[] = [];
+      const driver = (path: string) => {
+        const database = runtimeDriver()(path);
+        asked.push(database);
+        return database;
+      };
+      const folder = mkdtempSync(join(tmpdir(), "balsa-mode-"));
+      const kv = await openSqliteKv({ path: join(folder, "raft.db"), driver });
+      const modes = ["synchronous", "journal_mode", "locking_mode"].map(
+        (name) => {
+          const statement = asked[0]?.prepare(`PRAGMA ${name}`);
+          const [value] = Object.values(Object(statement?.get()));
+          statement?.finalize?.();
+          return value;
+        },
+      );
+      assertEquals(modes, [2, "wal", "exclusive"]);
+      await kv.close();
+      rmSync(folder, { recursive: true });
+    });
+
     it("of somebody else is not touched", async () => {
       const folder = mkdtempSync(join(tmpdir(), "balsa-other-"));
       const path = join(folder, "other.db");
