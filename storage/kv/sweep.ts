@@ -19,6 +19,9 @@ import type { KvDelete, OrderedKv } from "./ordered_kv.ts";
 import { ROW_OVERHEAD_BYTES } from "./rows.ts";
 import { LINKED } from "./state_row.ts";
 
+/** Of the rows removed at once: a synchronous engine blocks as long (H74). */
+const MAX_BYTES = 4 << 20;
+
 /** What of a group must stay. */
 export interface Kept {
   /** `undefined` if nothing of it. */
@@ -37,10 +40,13 @@ export async function findGarbage(
 ): Promise<KvDelete[]> {
   const limit = Math.min(kv.limits.batchOps, 256);
   const found: KvDelete[] = [];
+  let bytes = 0;
   for (const range of garbageRanges(kv, group, kept)) {
     const rest = { ...range, limit: limit - found.length };
-    for await (const [key] of kv.list(rest)) {
+    for await (const [key, value] of kv.list(rest)) {
       found.push({ type: "delete", key });
+      bytes += value.length;
+      if (bytes >= MAX_BYTES) return found;
     }
     if (found.length >= limit) break;
   }
