@@ -183,3 +183,31 @@ describe("a snapshot of the same index", () => {
     await again.close();
   });
 });
+
+describe("a large snapshot that was replaced", () => {
+  it("is removed a few mebibytes at a time (H74)", async () => {
+    let removed = 0;
+    let most = 0;
+    const data: MemoryKv = new MemoryKv({
+      onCommit: (_, operations) => {
+        const pieces = operations.filter(({ type, key }) =>
+          type === "delete" && key[0] === 2 && key[9] === PART.snapshots
+        );
+        removed += pieces.length;
+        most = Math.max(most, pieces.length);
+      },
+    });
+    const storage = await withTen(data);
+    const writer = await storage.snapshotWriter(1, metaAt(7, 1));
+    await writer.write(new Uint8Array(9 << 20));
+    await writer.commit();
+    await store(storage, 1);
+    for (let group = 2; removed < 144 && group < 20; group++) {
+      await storage.write([createGroup(group)]);
+    }
+    assert(removed >= 144, `only ${removed} pieces are gone`);
+    // Pieces are of 64 KiB here.
+    assert(most <= 66, `${most} pieces went at once`);
+    await storage.close();
+  });
+});
