@@ -267,7 +267,13 @@ export class SnapshotSender {
     const { signal } = transfer.controller;
     try {
       const pace = { clock, signal, inBackground: true };
-      yield* paced(reader.chunks(fromOffset), pace);
+      let end = fromOffset;
+      for await (const chunk of paced(reader.chunks(fromOffset), pace)) {
+        end += chunk.length;
+        yield chunk;
+      }
+      // What its member would take for whole (H65).
+      if (end < reader.bytes) throw tooShort(reader, end);
     } catch (error) {
       if (isRaftError(error) && !signal.aborted) transfer.problem = error;
       throw error;
@@ -340,6 +346,13 @@ export class SnapshotSender {
       ),
     );
   }
+}
+
+function tooShort({ bytes, meta }: SnapshotReader, end: number): RaftError {
+  return new RaftError(
+    "corrupt",
+    `Cannot send the snapshot at ${meta.index}: the storage has ${end} bytes of it, wanted ${bytes}`,
+  );
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -26,16 +26,22 @@ const NEVER = new AbortController().signal;
 /** A transport whose snapshots end when the test says so. */
 class FakeLine {
   readonly begun: string[] = [];
+  /** Whether they end with their data. */
+  isDrawing = false;
   /** What ends each of those under way. */
   readonly open: { readonly pass: () => void; readonly fail: () => void }[] =
     [];
 
-  sendSnapshot(
+  async sendSnapshot(
     address: string,
-    _: SnapshotTransfer,
+    transfer: SnapshotTransfer,
     signal: AbortSignal,
   ): Promise<void> {
     this.begun.push(address);
+    if (this.isDrawing) {
+      for await (const _ of transfer.chunks());
+      return;
+    }
     const work = new Promise<void>((resolve, reject) => {
       const fail = () => reject(new Error("It broke"));
       this.open.push({ pass: resolve, fail });
@@ -83,6 +89,8 @@ class Bench {
   readonly unreadable: (readonly [SnapshotMeta, string])[] = [];
   /** Where the storage's snapshot is. */
   stored = 10;
+  /** How long the storage says it is; it has no data. */
+  bytes = 0;
   readonly sender: SnapshotSender;
 
   constructor() {
@@ -93,7 +101,7 @@ class Bench {
         snapshotReader: () =>
           Promise.resolve({
             meta: metaAt(this.stored),
-            bytes: 0,
+            bytes: this.bytes,
             chunks: () => noChunks(),
           }),
       },
@@ -219,6 +227,23 @@ describe("SnapshotSender", () => {
     assertEquals(bench.sender.pinnedIndex, Infinity);
     assertEquals(bench.sender.activeCount, 1);
   });
+});
+
+describe("a snapshot of which the storage has only a part", () => {
+  for (const [bytes, reports] of [[0, [[2, true]]], [1, [[2, false]]]]) {
+    it(`is not sent as whole: ${bytes} bytes missing (H65)`, async () => {
+      const bench = new Bench();
+      bench.line.isDrawing = true;
+      bench.bytes = Number(bytes);
+      await bench.send(2);
+      for (let round = 0; round < 5; round++) await microtasks();
+      assertEquals<unknown>(bench.reports, reports);
+      assertEquals(
+        bench.unreadable.map(([, code]) => code),
+        bytes === 0 ? [] : ["corrupt"],
+      );
+    });
+  }
 });
 
 describe("BulkLane", () => {
