@@ -70,7 +70,10 @@ export type KvRow = readonly [key: Uint8Array, value: Uint8Array];
 export interface KvLimits {
   /** Bytes of a key; at least 32. */
   readonly keyBytes: number;
-  /** Bytes of a value; at least 256. */
+  /**
+   * Bytes of a value; at least 256. The same for as long as there is data:
+   * runs, metas and configurations are cut by it.
+   */
   readonly valueBytes: number;
   /** Bytes of all keys and values of a commit; at least four values. */
   readonly batchBytes: number;
