@@ -57,12 +57,15 @@ export class WitnessChecks {
     if (hasCommitted) this.#checkCommit(core, progress, waited);
   }
 
-  /** A tick has passed at a member. */
+  /**
+   * A tick has passed at a member. It counts while there are no witnesses,
+   * too: who lags when one joins has lagged since before.
+   */
   ticked(core: RawNode): void {
     const office = this.#officeOf(core);
-    if (office === undefined || core.conf.witnesses.length === 0) return;
+    if (office === undefined) return;
     for (const { id, matchIndex } of core.status().progress) {
-      const pace = office.paces.get(id) ?? { matchIndex, lagTicks: Infinity };
+      const pace = office.paces.get(id) ?? { matchIndex: 0, lagTicks: 0 };
       const moves = matchIndex > pace.matchIndex ||
         matchIndex >= core.lastIndex;
       office.paces.set(id, {
@@ -142,9 +145,8 @@ export class WitnessChecks {
     let limit = Infinity;
     for (const { id, learner, lostLog, matchIndex, state } of progress) {
       if (id === self || learner || conf.witnesses.includes(id)) continue;
-      // A tick under way has counted already, and not yet here. Who was not
-      // seen to move may have lagged since before there were witnesses.
-      const lagTicks = (paces.get(id)?.lagTicks ?? Infinity) + 1;
+      // A tick under way has counted already, and not yet here.
+      const lagTicks = (paces.get(id)?.lagTicks ?? 0) + 1;
       if (lagTicks >= this.#electionTicks) {
         this.#marks.hit("laggardNotWaitedFor");
         continue;

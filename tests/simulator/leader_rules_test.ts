@@ -133,6 +133,37 @@ describe("WitnessChecks (thesis §11.7.2, H89)", () => {
     checks.readyTaken(leader.core, sent(3, 11));
   });
 
+  it("nor is who has lagged since before a witness joined", () => {
+    const leader = new Leader();
+    const checks = watch(leader);
+    const without = { ...CONF, voters: [1, 2, 4], witnesses: [] };
+    leader.conf = without;
+    leader.progress = [inStep(1, 12), inStep(2, 11), inStep(4, 12)];
+    leader.lastIndex = 12;
+    for (let i = 0; i <= ELECTION_TICKS; i++) checks.ticked(leader.core);
+    leader.conf = { ...without, voters: [1, 2, 4, 5], witnesses: [5] };
+    leader.progress = [...leader.progress, inStep(5, 0)];
+    checks.ticked(leader.core);
+    checks.stepped(leader.core);
+    checks.readyTaken(leader.core, sent(5, 12));
+  });
+
+  it("who kept up when it joined is", () => {
+    const leader = new Leader();
+    leader.conf = { ...CONF, voters: [1, 2], witnesses: [] };
+    leader.progress = [inStep(1, 10), inStep(2, 10)];
+    const checks = watch(leader);
+    leader.conf = CONF;
+    leader.progress = [inStep(1, 11), inStep(2, 10), inStep(3, 0)];
+    leader.lastIndex = 11;
+    checks.stepped(leader.core);
+    assertThrows(
+      () => checks.readyTaken(leader.core, sent(3, 11)),
+      Violation,
+      "hold 10 at least",
+    );
+  });
+
   it("a witness counts for nothing that a data voter in step lacks", () => {
     const leader = new Leader();
     const checks = watch(leader);
