@@ -79,6 +79,17 @@ export class SnapshotCases {
     checkSame(opened.groups[0]?.snapshot.index, 8, "the older one won");
   }
 
+  async replacesSame(): Promise<void> {
+    const [storage] = await this.#open();
+    const damaged = await storage.snapshotWriter(1, metaAt(8, 1));
+    await damaged.write(new Uint8Array(CHUNK_BYTES));
+    await damaged.commit();
+    await store(storage, metaAt(8, 1));
+    await checkData(storage, metaAt(8, 1));
+    const [again] = await this.#bench.reopen();
+    await checkData(again, metaAt(8, 1));
+  }
+
   async compacts(): Promise<void> {
     const [storage] = await this.#open();
     await rejection(() => storage.compact(1, 3), "without a snapshot");

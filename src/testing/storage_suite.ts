@@ -134,6 +134,10 @@ const SNAPSHOTS: CaseTable<SnapshotCases> = [
     (suite) => suite.keepsNewest(),
   ],
   [
+    "a snapshot takes the place of one of its index, which may be damaged",
+    (suite) => suite.replacesSame(),
+  ],
+  [
     "compact drops entries up to the index, at most to the snapshot's (H54)",
     (suite) => suite.compacts(),
   ],

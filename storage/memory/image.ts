@@ -105,19 +105,23 @@ export class Image {
 
   /**
    * Adds a complete snapshot. The group's own from now on if the log holds
-   * its last entry; else it waits for the write that installs it. One that
-   * is not newer changes nothing (H63).
+   * its last entry; else it waits for the write that installs it. One of the
+   * same index takes the place of the one that is there, which may have been
+   * damaged; an older one changes nothing (H63).
    */
   addSnapshot(group: GroupId, added: StoredSnapshot): void {
     const image = this.#require(group);
     const { index, term } = added.meta;
-    if (index <= image.snapshot.index) return;
+    const { snapshot } = image;
+    const isAgain = index === snapshot.index && term === snapshot.term &&
+      index > 0;
+    if (index <= snapshot.index && !isAgain) return;
     this.#bytes += added.data.length;
     const isHeld = index <= image.bounds.lastIndex &&
       termAt(image.bounds, index) === term;
     if (isHeld) image.snapshot = added.meta;
     const current = image.snapshots.filter(
-      ({ meta }) => meta.index === image.snapshot.index,
+      ({ meta }) => meta.index === image.snapshot.index && meta.index !== index,
     );
     this.#keepSnapshots(image, [...current, added]);
   }
