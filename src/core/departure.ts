@@ -226,8 +226,9 @@ export function tickDeparture(raft: Raft): void {
 }
 
 /**
- * Whether a member that never campaigns hears of no leader: it would not call,
- * and so not be told if it was removed meanwhile.
+ * Whether a member that never campaigns, or not before its log is whole again,
+ * hears of no leader: it would not call, and so not be told if it was removed
+ * meanwhile.
  */
 function isForsaken(raft: Raft): boolean {
   return raft.config.validateConfChanges === true && !raft.promotable &&

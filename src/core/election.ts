@@ -28,8 +28,6 @@ export function maybeCampaign(raft: Raft, kind: CampaignKind): boolean {
   // Behind the last number a term could be mistaken for the one before.
   if (raft.term >= Number.MAX_SAFE_INTEGER) return false;
   if (raft.log.mayHoldUnappliedConf || isStalled(raft)) return false;
-  // What it has got back so far may be a time when it was the only voter (H80).
-  if (raft.fresh && raft.log.lastIndex > 0) return false;
   // Its own vote is promised away like all others.
   if (kind !== "transfer" && raft.lease.deafTicks > 0) return false;
   campaign(raft, kind);

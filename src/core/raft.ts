@@ -170,11 +170,16 @@ export class Raft {
     return { term: this.term, vote: this.vote, commit: this.log.commitIndex };
   }
 
-  /** Whether this member may campaign: a voter that may lead (H12, H89). */
+  /**
+   * Whether this member may campaign: a voter that may lead (H12, H89), with a
+   * log that is known to be whole: what it has got back so far of a lost one
+   * may be a time when it was the only voter (H80).
+   */
   get promotable(): boolean {
     const { conf } = this.tracker;
     return isVoter(conf, this.id) && !isWitness(conf, this.id) &&
       this.departure.removal === null &&
+      !(this.fresh && this.log.lastIndex > 0) &&
       this.log.pendingSnapshot === undefined;
   }
 
