@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ConfChangeEntry, NodeId } from "../core/types.ts";
+import type { ConfChangeEntry, LogIndex, NodeId, Term } from "../core/types.ts";
 import type { CommittedLog } from "./committed_log.ts";
 import {
   type ConfRoles,
@@ -44,25 +44,72 @@ export function confsInPlay(
   return confs;
 }
 
+/** The end of a log. */
+interface LogEnd {
+  readonly term: Term;
+  readonly index: LogIndex;
+}
+
+/** What {@linkcode someoneMayLead} looks at. */
+export interface LeadersWorld {
+  readonly members: readonly MemberView[];
+  /** Entries that packets bring a member yet. */
+  readonly entriesOnTheirWay: (to: NodeId) => readonly LogEnd[];
+}
+
 /**
  * Whether there is a voter with payloads among those for whom `has` holds
  * whose log is no older than that of any other: a quorum with witnesses may
- * know what was committed and yet hold it nowhere (thesis §11.7.2).
+ * know what was committed and yet hold it nowhere (thesis §11.7.2). A witness
+ * counts with what is on its way to it, too: it may have been sent what the
+ * leader and nobody else holds, while the others did not keep up, and elects
+ * nobody without it once that leader is gone.
  */
 export function someoneMayLead(
   conf: ConfRoles,
-  members: readonly MemberView[],
+  { members, entriesOnTheirWay }: LeadersWorld,
   has: (id: NodeId) => boolean,
 ): boolean {
   if (conf.witnesses.length === 0) return true;
   const voters = members.filter(({ id }) => has(id) && votesIn(conf, id));
+  const isWitness = ({ id }: MemberView) => conf.witnesses.includes(id);
+  const ends = voters.flatMap((voter) =>
+    isWitness(voter)
+      ? [...endsOf(voter), ...entriesOnTheirWay(voter.id)]
+      : [endOf(voter.disk.durable)]
+  );
   return voters.some((one) =>
-    !conf.witnesses.includes(one.id) &&
-    voters.every((other) => !isNewer(other.disk.durable, one.disk.durable))
+    !isWitness(one) &&
+    ends.every((end) => !isNewer(end, endOf(one.disk.durable)))
   );
 }
 
-function isNewer(log: LogMirror, than: LogMirror): boolean {
-  return log.lastTerm > than.lastTerm ||
-    log.lastTerm === than.lastTerm && log.lastIndex > than.lastIndex;
+/** Where a log ends, and where it will once the process has written it. */
+function endsOf({ core, disk: { durable, written } }: MemberView): LogEnd[] {
+  const ends = [endOf(durable), endOf(written)];
+  if (core === undefined) return ends;
+  const { lastIndex: index, lastTerm: term } = core.status();
+  return [...ends, { term, index }];
+}
+
+function endOf({ lastTerm, lastIndex }: LogMirror): LogEnd {
+  return { term: lastTerm, index: lastIndex };
+}
+
+function isNewer(end: LogEnd, than: LogEnd): boolean {
+  return end.term > than.term ||
+    end.term === than.term && end.index > than.index;
+}
+
+/**
+ * Whether the log that a member goes by is written. A change that nobody has
+ * written yet cannot be told from none.
+ */
+export function isWritten(
+  { core, disk: { written } }: Pick<MemberView, "core" | "disk">,
+): boolean {
+  if (core === undefined) return true;
+  const { lastIndex, lastTerm } = core.status();
+  return lastIndex <= written.lastIndex &&
+    written.termAt(lastIndex) === lastTerm;
 }

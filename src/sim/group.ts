@@ -12,7 +12,7 @@ import {
   membersOf,
   rolesPromoted,
 } from "./conf_model.ts";
-import { confsInPlay, someoneMayLead } from "./confs_in_play.ts";
+import { confsInPlay, isWritten, someoneMayLead } from "./confs_in_play.ts";
 import { LEAVE_JOINT } from "./draw_change.ts";
 import {
   type PendingOperation,
@@ -225,10 +225,15 @@ export class SimGroup implements World {
     const confs = this.#confsInPlay().map((conf) =>
       rolesPromoted(conf, (id) => !has(id))
     );
+    const leaders = {
+      members: this.members,
+      entriesOnTheirWay: (to: NodeId) =>
+        this.network.entriesOnTheirWay(this.group, to),
+    };
     return confs
       .every((conf) =>
         isQuorum(conf, hasVoice) &&
-        someoneMayLead(conf, this.members, hasVoice)
+        someoneMayLead(conf, leaders, hasVoice)
       );
   }
 
@@ -236,10 +241,13 @@ export class SimGroup implements World {
    * Whether a member may be lost with its disk, if those for whom `has` holds
    * are left. Witnesses are no help there: what they acknowledged may be
    * nowhere else (thesis §11.7.2). Whoever is staging will be waited for: it
-   * votes as soon as its leader wants it to, and damage shows much later.
+   * votes as soon as its leader wants it to, and damage shows much later. And
+   * a change that a leader has just taken may be committed by the others, and
+   * need whoever is lost: it shows once it is written.
    */
   mayLose(has: (id: NodeId) => boolean): boolean {
     return this.members.some(({ id }) => has(id) && this.#hasLog(id)) &&
+      this.members.every(isWritten) &&
       this.hasQuorum(has) &&
       this.#confsInPlay().every(({ witnesses }) => witnesses.length === 0);
   }

@@ -7,6 +7,7 @@
 import type { NodeId } from "../core/types.ts";
 import type { PendingOperation } from "./clients.ts";
 import { votesIn } from "./conf_model.ts";
+import { isWritten } from "./confs_in_play.ts";
 import type { SimGroup } from "./group.ts";
 import type { SimHost } from "./host.ts";
 import type { MarkCounter } from "./marks.ts";
@@ -104,10 +105,8 @@ function tellOfLostDisks({ hosts }: LivenessWorld): void {
   }
 }
 
-/** A change that nobody has written yet cannot be told from none. */
+/** What the configurations in play are is told by what is written. */
 function awaitWrites(world: LivenessWorld): void {
-  const isWritten = ({ core, disk }: SimMember) =>
-    core === undefined || core.lastIndex <= disk.written.lastIndex;
   const { tickMs } = world.options.clock;
   for (let tick = 0; tick < MAX_WRITE_TICKS; tick++) {
     if (world.groups.every(({ members }) => members.every(isWritten))) return;

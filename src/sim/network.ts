@@ -5,7 +5,7 @@
  * @module
  */
 import type { Message } from "../core/message.ts";
-import type { ConfChangeEntry, GroupId, NodeId } from "../core/types.ts";
+import type { ConfChangeEntry, Entry, GroupId, NodeId } from "../core/types.ts";
 import type { MarkCounter } from "./marks.ts";
 import type { NetworkOptions } from "./options.ts";
 import type { SimRandom } from "./prng.ts";
@@ -76,8 +76,8 @@ export class SimNetwork {
   readonly #cloggedUntil: number[];
   /** Newest packet delivered on each link. */
   readonly #newest: number[];
-  /** Packets with membership changes that have not arrived yet. */
-  readonly #changes = new Set<Packet>();
+  /** Packets with entries that have not arrived yet, but for copies. */
+  readonly #appends = new Set<Packet>();
 
   /** Makes the links among hosts, all of them whole. */
   constructor(parts: NetworkParts) {
@@ -105,7 +105,7 @@ export class SimNetwork {
     if (random.chance(Math.min(900, lossPermille + this.burstPermille))) {
       this.#marks.hit("packetLost");
     } else {
-      if (changesIn(message).length > 0) this.#changes.add(packet);
+      if (entriesIn(message).length > 0) this.#appends.add(packet);
       this.#deliver(this.#delayMs(), packet);
     }
     if (!random.chance(duplicatePermille) || !this.#mayRepeat(message)) return;
@@ -143,8 +143,16 @@ export class SimNetwork {
 
   /** The membership changes that a group's packets bring yet, but for copies. */
   changesOnTheirWay(group: GroupId): ConfChangeEntry[] {
-    return [...this.#changes].filter((packet) => packet.group === group)
-      .flatMap(({ message }) => changesIn(message));
+    return [...this.#appends].filter((packet) => packet.group === group)
+      .flatMap(({ message }) => entriesIn(message))
+      .filter((entry) => entry.type === "confChange");
+  }
+
+  /** The entries that a group's packets bring a member yet, but for copies. */
+  entriesOnTheirWay(group: GroupId, to: NodeId): Entry[] {
+    return [...this.#appends]
+      .filter(({ group: own, message }) => own === group && message.to === to)
+      .flatMap(({ message }) => entriesIn(message));
   }
 
   /**
@@ -153,7 +161,7 @@ export class SimNetwork {
    */
   arrive(packet: Packet, now: number): Arrival {
     const arrival = this.#arrivalOf(packet, now);
-    if (typeof arrival !== "number") this.#changes.delete(packet);
+    if (typeof arrival !== "number") this.#appends.delete(packet);
     return arrival;
   }
 
@@ -231,9 +239,8 @@ export class SimNetwork {
   }
 }
 
-function changesIn(message: Message): ConfChangeEntry[] {
-  if (message.type !== "appendEntries") return [];
-  return message.entries.filter((entry) => entry.type === "confChange");
+function entriesIn(message: Message): readonly Entry[] {
+  return message.type === "appendEntries" ? message.entries : [];
 }
 
 /** Both directions between every member of `left` and every one of `right`. */

@@ -1,6 +1,6 @@
 import { describe, it } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import type { Message } from "../../src/core/mod.ts";
+import type { Entry, Message } from "../../src/core/mod.ts";
 import { MarkCounter } from "../../src/sim/marks.ts";
 import {
   linksBetween,
@@ -187,12 +187,13 @@ describe("drawPartition()", () => {
     ]);
   });
 
-  it("knows which membership changes are on their way", () => {
+  it("knows which entries and membership changes are on their way", () => {
     const { network, sent } = newNetwork({});
     const change = { transition: "auto", steps: [] } as const;
-    const entries = [
-      { type: "confChange", term: 1, index: 5, change } as const,
+    const changes = [
+      { type: "confChange", term: 1, index: 6, change } as const,
     ];
+    const entries: Entry[] = [{ type: "noop", term: 1, index: 5 }, ...changes];
     const message: Message = {
       type: "appendEntries",
       from: 1,
@@ -207,13 +208,18 @@ describe("drawPartition()", () => {
     network.send(7, message, 1, 0);
     const packet = sent[1]?.packet;
     assert(packet !== undefined);
-    assertEquals(network.changesOnTheirWay(7), entries);
+    assertEquals(network.changesOnTheirWay(7), changes);
+    assertEquals(network.entriesOnTheirWay(7, 2), entries);
     assertEquals(network.changesOnTheirWay(8), []);
+    assertEquals(network.entriesOnTheirWay(8, 2), []);
+    assertEquals(network.entriesOnTheirWay(7, 1), []);
     // Held back is not lost.
     network.clog({ from: 1, to: 2 }, 50);
     assertEquals(network.arrive(packet, 2), 48);
-    assertEquals(network.changesOnTheirWay(7), entries);
+    assertEquals(network.changesOnTheirWay(7), changes);
+    assertEquals(network.entriesOnTheirWay(7, 2), entries);
     assertEquals(network.arrive(packet, 50), "delivered");
     assertEquals(network.changesOnTheirWay(7), []);
+    assertEquals(network.entriesOnTheirWay(7, 2), []);
   });
 });
