@@ -7,6 +7,7 @@ import type { Mutant } from "../mutant.ts";
 
 const ELECTION = "src/core/election.ts";
 const PROGRESS = "src/core/progress.ts";
+const RAFT = "src/core/raft.ts";
 const REPLICATION = "src/core/replication.ts";
 const STEP_FOLLOWER = "src/core/step_follower.ts";
 
@@ -28,8 +29,8 @@ const EMPTIED: readonly Mutant[] = [
     hazard: "H80",
     what: "a founder campaigns with a part of the log it may have had",
     patches: [{
-      file: ELECTION,
-      find: `if (raft.fresh && raft.log.lastIndex > 0) return false;`,
+      file: RAFT,
+      find: `!(this.fresh && this.log.lastIndex > 0) &&`,
       replace: ``,
     }],
   },
