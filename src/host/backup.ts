@@ -27,7 +27,11 @@ export interface GroupBackup {
    * state; what was drawn before is no backup then.
    */
   chunks(): AsyncGenerator<Uint8Array, void, undefined>;
-  /** Lets go of the state. Idempotent; streaming to the end does it too. */
+  /**
+   * Lets go of the state. Idempotent. Streaming to the end, or ending the
+   * stream after its first chunk, does it too; whoever may give up before that
+   * calls it.
+   */
   release(): void;
 }
 

@@ -284,6 +284,7 @@ async function restoreMachine<C, R, Q, A>(
   if (wanted === 0) return;
   const reader = await storage.snapshotReader(stored.group);
   if (reader === undefined || reader.meta.index !== wanted) {
+    reader?.release?.();
     throw new RaftError(
       "corrupt",
       `Cannot start group ${stored.group}: its log begins after the snapshot at ${wanted}, the storage has ${
