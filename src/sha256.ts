@@ -88,9 +88,14 @@ export class Sha256 {
       words[i] = (word(words, i - 16) + smallSigma0(word(words, i - 15)) +
         word(words, i - 7) + smallSigma1(word(words, i - 2))) | 0;
     }
-    let a = word(state, 0), b = word(state, 1), c = word(state, 2);
-    let d = word(state, 3), e = word(state, 4), f = word(state, 5);
-    let g = word(state, 6), h = word(state, 7);
+    let a = word(state, 0);
+    let b = word(state, 1);
+    let c = word(state, 2);
+    let d = word(state, 3);
+    let e = word(state, 4);
+    let f = word(state, 5);
+    let g = word(state, 6);
+    let h = word(state, 7);
     for (let i = 0; i < 64; i++) {
       const mixed = (h + bigSigma1(e) + ((e & f) ^ (~e & g)) +
         word(ROUND_CONSTANTS, i) + word(words, i)) | 0;

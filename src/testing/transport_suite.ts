@@ -127,24 +127,34 @@ export function transportCases(
       "after close resolves nothing is delivered, and the address is free",
       () => suite.closes(),
     ),
-    property(
-      "a snapshot arrives whole, in order, with its meta",
-      () => snapshots.carriesSnapshots(),
-    ),
-    property(
-      "a snapshot that is not taken rejects at its sender",
-      () => snapshots.reportsSnapshotFailures(),
-    ),
-    property(
-      "an aborted snapshot rejects and never passes for a whole one",
-      () => snapshots.abortsSnapshots(),
-    ),
-    property(
-      "a snapshot arrives from the offset its receiver asks for, also after its connection broke (H66)",
-      () => snapshots.resumesSnapshots(),
+    ...SNAPSHOT_PROPERTIES.map(([name, body]) =>
+      property(name, () => body(snapshots))
     ),
   ];
 }
+
+/** What a transport does with snapshots. */
+const SNAPSHOT_PROPERTIES: readonly (readonly [
+  name: string,
+  body: (cases: TransportSnapshotCases) => Promise<void>,
+])[] = [
+  [
+    "a snapshot arrives whole, in order, with its meta",
+    (cases) => cases.carriesSnapshots(),
+  ],
+  [
+    "a snapshot that is not taken rejects at its sender",
+    (cases) => cases.reportsSnapshotFailures(),
+  ],
+  [
+    "an aborted snapshot rejects and never passes for a whole one",
+    (cases) => cases.abortsSnapshots(),
+  ],
+  [
+    "a snapshot arrives from the offset its receiver asks for, also after its connection broke (H66)",
+    (cases) => cases.resumesSnapshots(),
+  ],
+];
 
 /** Length 2, kind of messages, and CBOR that opens a map. */
 const MALFORMED = new Uint8Array([0, 0, 0, 2, 0x11, 0xa1]);

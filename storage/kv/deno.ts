@@ -293,7 +293,8 @@ function takeLock(path: string): { readonly close: () => void } {
   let opened: unknown;
   try {
     opened = open(file, { read: true, write: true, create: true });
-    if (callMethod(opened, "tryLockSync", true) === true) {
+    const exclusive = true;
+    if (callMethod(opened, "tryLockSync", exclusive) === true) {
       return { close: () => void callMethod(opened, "close") };
     }
   } catch (error) {

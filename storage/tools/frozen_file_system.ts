@@ -214,7 +214,8 @@ export class FrozenFileSystem implements WalFileSystem {
     if (known === null || (known === undefined && !isOnDisk(path))) {
       throw systemError("ENOENT", path);
     }
-    return known ?? this.#viewOf(path, true);
+    const isThere = true;
+    return known ?? this.#viewOf(path, isThere);
   }
 
   #viewOf(path: string, isThere: boolean): View {

@@ -26,4 +26,6 @@ const io: ToolIo = {
 
 // A task of Deno hands the separator on.
 const args = process.argv.slice(2);
-process.exit(await run(args[0] === "--" ? args.slice(1) : args, io));
+run(args[0] === "--" ? args.slice(1) : args, io).then(
+  (code) => process.exit(code),
+);

@@ -102,7 +102,7 @@ export async function checkTypes(folder: string): Promise<void> {
       ["deno.json", "src/rsm/machine_runner.ts"],
     ]
   ) {
-    const words = ["check", "--quiet", "--no-lock", "--config", `${config}`];
+    const words = ["check", "--quiet", "--config", `${config}`];
     const ending = await collect(folder, [...words, `${entry}`]);
     if (ending.code !== 0) throw new BrokenMutantError(ending.errors);
   }
@@ -110,7 +110,7 @@ export async function checkTypes(folder: string): Promise<void> {
 
 function runIn(folder: string, words: readonly string[]): Promise<Ending> {
   return collect(folder, [
-    ...["run", "-A", "--no-check", "--no-lock", "--config", "deno.json"],
+    ...["run", "-A", "--no-check", "--config", "deno.json"],
     ...words,
   ]);
 }

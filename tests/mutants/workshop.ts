@@ -19,6 +19,7 @@ import { type Mutant, patchedFiles } from "./mutant.ts";
 /** What the hunters need of the project. */
 const NEEDED: readonly string[] = [
   "deno.json",
+  "deno.lock",
   "core.json",
   "src",
   "tests/conformance",

@@ -164,7 +164,8 @@ function nothingPromised(): Promises {
 describe("a snapshot store that loses power", () => {
   it("keeps every promise, whichever operation was the last", async () => {
     let states = 0;
-    for (let step = 0, isThrough = false; !isThrough; step++) {
+    let isThrough = false;
+    for (let step = 0; !isThrough; step++) {
       const disk = new FakeFileSystem();
       const promises = nothingPromised();
       let left = step;

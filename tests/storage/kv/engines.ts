@@ -19,8 +19,9 @@ import { damageEntry, Fault, faulty } from "./kv_bench.ts";
 export type EngineOpener = (directory: string) => Promise<OrderedKv>;
 
 /** SQLite as the runtime has it. */
-export const openSqlite: EngineOpener = (directory) =>
-  openSqliteKv({ path: join(directory, "raft.db") });
+export function openSqlite(directory: string): Promise<OrderedKv> {
+  return openSqliteKv({ path: join(directory, "raft.db") });
+}
 
 /** Whether this runtime has SQLite; Node 20 has none. */
 export async function hasSqlite(): Promise<boolean> {
